@@ -1,0 +1,72 @@
+#pragma once
+// Raw frames over pipes: what a hub needs below it, in three forms.
+//
+// A transport knows no handshake and trusts nobody: a pipe is "whatever dialled or answered". All calls and all
+// events are on the loop's thread.
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <troupe/bus/endpoint.hpp>
+#include <troupe/bus/loop.hpp>
+#include <troupe/error.hpp>
+#include <troupe/log_sink.hpp>
+
+namespace troupe::bus {
+
+using pipe_id = std::uint64_t;  // never reused by its transport
+
+class transport_events {
+ public:
+  virtual ~transport_events() = default;
+  // Somebody dialled us and has sent a first frame, which follows.
+  virtual void opened(pipe_id pipe) = 0;
+  virtual void frame(pipe_id pipe, std::span<const std::byte> data) = 0;
+  // The pipe is gone, and every frame that had arrived was given before. Not called after `close`.
+  virtual void closed(pipe_id pipe, const error& reason) = 0;
+  // A stranger was turned away below the level of frames: what it sent is not even of this transport.
+  virtual void noise(std::string_view what) { static_cast<void>(what); }
+};
+
+struct transport_settings {
+  std::size_t frame_bytes = 0;       // the longest frame to accept, header included
+  std::size_t frames_under_way = 0;  // never so many frames in one pipe, if the peer is honest
+  duration silence{};                // after which the hub gives a peer up: the transport may free its pipe later
+  random_source* random = nullptr;
+  log_sink* log = nullptr;
+};
+
+class transport {
+ public:
+  virtual ~transport() = default;
+  [[nodiscard]] virtual loop& on() noexcept = 0;
+  [[nodiscard]] virtual bool speaks(endpoint::scheme kind) const noexcept = 0;
+  // Once, before all else. `events` outlives the transport.
+  [[nodiscard]] virtual result<void> start(transport_events& events, const transport_settings& settings) = 0;
+  // The endpoint with its real port.
+  [[nodiscard]] virtual result<endpoint> listen(const endpoint& where) = 0;
+  virtual void unlisten(const endpoint& where) = 0;  // ZeroMQ ends what was accepted there, too
+  // One attempt; what fails later is `closed`. Frames sent at once wait for the other side.
+  [[nodiscard]] virtual result<pipe_id> dial(const endpoint& where) = 0;
+  // `header` and `payload` make one frame. False when the pipe is gone: `closed` comes, or came.
+  virtual bool send(pipe_id pipe, std::span<const std::byte> header, std::span<const std::byte> payload) = 0;
+  // Forgets the pipe: no event of it comes any more. Frames sent before still leave, for a short time. Where one peer
+  // cannot be cut off (an accepted one over ZeroMQ), its next frame comes as a pipe newly `opened`.
+  virtual void close(pipe_id pipe) = 0;
+  virtual void stop() = 0;
+};
+
+// ZeroMQ over ipc and tcp; `on` must come from make_loop.
+[[nodiscard]] result<std::unique_ptr<transport>> zmq_transport(loop& on);
+
+// Queues between the hubs of one OS process. The network is what joins them: names are unique in it. Thread-safe.
+class inproc_network {
+ public:
+  virtual ~inproc_network() = default;
+};
+[[nodiscard]] std::shared_ptr<inproc_network> make_inproc_network();
+[[nodiscard]] std::unique_ptr<transport> inproc_transport(loop& on, std::shared_ptr<inproc_network> network);
+
+}  // namespace troupe::bus

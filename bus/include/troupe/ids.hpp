@@ -1,0 +1,92 @@
+#pragma once
+// Names that travel: a node's life, pids and references. All three are small values that copy like integers.
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <troupe/error.hpp>
+
+namespace troupe {
+
+// One life of a node: its name and the creation it drew at start. Interned: equal lives have one address for as long as
+// the program runs, so that a pid is two words and copies without counting. The table is bounded
+// (`life_limit`); only authenticated peers can add to it.
+struct node_life {
+  std::string name;  // "part@host"; "nonode@nohost" for a node that is not alive
+  std::uint64_t creation = 0;
+};
+
+inline constexpr std::size_t life_limit = 1u << 20;
+
+// errc::bad_name for an illegal name, errc::system_limit when the table is full. Thread-safe.
+[[nodiscard]] result<const node_life*> intern_life(std::string_view name, std::uint64_t creation);
+
+inline constexpr std::string_view nonode = "nonode@nohost";
+
+// A legal node name is part@host: 1..100 bytes of letters, digits, '_', '-', '.' on either side of one '@'.
+[[nodiscard]] result<void> check_node_name(std::string_view name);
+// "exercise" -> "exercise@localhost"; a name with '@' is only checked.
+[[nodiscard]] result<std::string> complete_node_name(std::string_view name);
+
+// The same on every node, and in print: <name@host#creation.id>, the creation in hex, the id in decimal. An empty pid
+// names nobody, prints as <nobody#0.0> and sorts first.
+class pid {
+ public:
+  constexpr pid() noexcept = default;
+  constexpr pid(const node_life* life, std::uint64_t id) noexcept : life_(life), id_(id) {}
+
+  [[nodiscard]] constexpr explicit operator bool() const noexcept { return life_ != nullptr; }
+  [[nodiscard]] std::string_view node() const noexcept { return life_ ? std::string_view(life_->name) : nonode; }
+  [[nodiscard]] std::uint64_t creation() const noexcept { return life_ ? life_->creation : 0; }
+  [[nodiscard]] constexpr std::uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] constexpr const node_life* life() const noexcept { return life_; }
+  [[nodiscard]] std::string text() const;
+  [[nodiscard]] static result<pid> parse(std::string_view text);
+
+  friend bool operator==(const pid& a, const pid& b) noexcept { return a.life_ == b.life_ && a.id_ == b.id_; }
+  friend std::strong_ordering operator<=>(const pid& a, const pid& b) noexcept;  // by name, creation, id
+
+ private:
+  const node_life* life_ = nullptr;
+  std::uint64_t id_ = 0;
+};
+
+// Unique in the life of a node, made in growing order by each of its workers. Prints as #ref<name@host#creation.id>.
+class ref {
+ public:
+  constexpr ref() noexcept = default;
+  constexpr ref(const node_life* life, std::uint64_t id) noexcept : life_(life), id_(id) {}
+
+  [[nodiscard]] constexpr explicit operator bool() const noexcept { return id_ != 0; }
+  [[nodiscard]] std::string_view node() const noexcept { return life_ ? std::string_view(life_->name) : nonode; }
+  [[nodiscard]] std::uint64_t creation() const noexcept { return life_ ? life_->creation : 0; }
+  [[nodiscard]] constexpr std::uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] constexpr const node_life* life() const noexcept { return life_; }
+  [[nodiscard]] std::string text() const;
+  [[nodiscard]] static result<ref> parse(std::string_view text);
+
+  friend bool operator==(const ref& a, const ref& b) noexcept { return a.life_ == b.life_ && a.id_ == b.id_; }
+  friend std::strong_ordering operator<=>(const ref& a, const ref& b) noexcept;
+
+ private:
+  const node_life* life_ = nullptr;
+  std::uint64_t id_ = 0;
+};
+
+}  // namespace troupe
+
+template <>
+struct std::hash<troupe::pid> {
+  std::size_t operator()(const troupe::pid& p) const noexcept {
+    return std::hash<std::uint64_t>{}(p.id() * 0x9e3779b97f4a7c15ull ^ p.creation());
+  }
+};
+template <>
+struct std::hash<troupe::ref> {
+  std::size_t operator()(const troupe::ref& r) const noexcept {
+    return std::hash<std::uint64_t>{}(r.id() * 0x9e3779b97f4a7c15ull ^ r.creation());
+  }
+};

@@ -1,0 +1,132 @@
+#include "private_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+namespace troupe::internal {
+namespace {
+
+result<std::string> read_fd(int fd, const std::filesystem::path& path, std::size_t longest) {
+  std::string out;
+  std::array<char, 4096> part{};
+  for (;;) {
+    const ssize_t got = ::read(fd, part.data(), part.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_failure("read", path);
+    if (got == 0) return out;
+    out.append(part.data(), static_cast<std::size_t>(got));
+    if (out.size() > longest) {
+      return error(errc::too_large, path.string() + " has more than " + std::to_string(longest) + " bytes");
+    }
+  }
+}
+
+result<unique_fd> open_regular(const std::filesystem::path& path, struct stat& about) {
+  unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  if (!fd && errno == ENOENT) return error(errc::not_found, path.string() + " does not exist");
+  if (!fd && errno == ELOOP) return error(errc::not_allowed, path.string() + " is a symbolic link");
+  if (!fd || ::fstat(fd.get(), &about) != 0) return system_failure("open", path);
+  if (!S_ISREG(about.st_mode)) return error(errc::not_allowed, path.string() + " is not a regular file");
+  return fd;
+}
+
+// A name beside `path` that nobody else uses.
+std::filesystem::path beside(const std::filesystem::path& path) {
+  static std::atomic<unsigned> count = 0;
+  auto out = path;
+  out += ".new-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
+  return out;
+}
+
+result<void> write_new(const std::filesystem::path& path, std::string_view content) {
+  unique_fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return system_failure("create", path);
+  while (!content.empty()) {
+    const ssize_t put = ::write(fd.get(), content.data(), content.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) {
+      error failed = system_failure("write", path);
+      ::unlink(path.c_str());
+      return failed;
+    }
+    content.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return {};
+}
+
+}  // namespace
+
+void unique_fd::reset() noexcept {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+error system_failure(std::string_view what, const std::filesystem::path& path) {
+  return error(errc::io, "cannot " + std::string(what) + " " + path.string() + ": " + std::strerror(errno));
+}
+
+result<std::string> read_whole(const std::filesystem::path& path, std::size_t longest) {
+  struct stat about{};
+  auto fd = open_regular(path, about);
+  if (!fd) return fd.error();
+  return read_fd(fd->get(), path, longest);
+}
+
+result<std::string> read_secret(const std::filesystem::path& path, std::size_t longest) {
+  struct stat about{};
+  auto fd = open_regular(path, about);
+  if (!fd) return fd.error();
+  if (about.st_uid != ::geteuid() && about.st_uid != 0) {
+    return error(errc::not_allowed, path.string() + " belongs to another user");
+  }
+  if ((about.st_mode & 077) != 0) {
+    return error(errc::not_allowed, path.string() + " can be read by others: chmod 600 " + path.string());
+  }
+  return read_fd(fd->get(), path, longest);
+}
+
+result<void> replace_file(const std::filesystem::path& path, std::string_view content) {
+  const auto fresh = beside(path);
+  if (auto written = write_new(fresh, content); !written) return written;
+  if (::rename(fresh.c_str(), path.c_str()) == 0) return {};
+  error failed = system_failure("replace", path);
+  ::unlink(fresh.c_str());
+  return failed;
+}
+
+result<void> create_file(const std::filesystem::path& path, std::string_view content) {
+  const auto fresh = beside(path);
+  if (auto written = write_new(fresh, content); !written) return written;
+  result<void> out;
+  if (::link(fresh.c_str(), path.c_str()) != 0) {
+    if (errno == EEXIST) out = error(errc::name_taken, path.string() + " exists");
+    else out = system_failure("create", path);
+  }
+  ::unlink(fresh.c_str());
+  return out;
+}
+
+std::string base32(std::string_view data) {
+  constexpr std::string_view digits = "abcdefghijklmnopqrstuvwxyz234567";
+  std::string out;
+  std::uint32_t held = 0;
+  unsigned bits = 0;
+  for (const char c : data) {
+    held = (held << 8) | static_cast<unsigned char>(c);
+    bits += 8;
+    while (bits >= 5) {
+      bits -= 5;
+      out += digits[(held >> bits) & 31];
+    }
+  }
+  if (bits > 0) out += digits[(held << (5 - bits)) & 31];
+  return out;
+}
+
+}  // namespace troupe::internal

@@ -1,0 +1,52 @@
+#pragma once
+// Files that only their owner may read: cookies, keys, and what a node says in its run directory.
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <troupe/error.hpp>
+
+namespace troupe::internal {
+
+// A descriptor that closes itself; always close-on-exec.
+class unique_fd {
+ public:
+  unique_fd() = default;
+  explicit unique_fd(int fd) noexcept : fd_(fd) {}
+  unique_fd(unique_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  unique_fd& operator=(unique_fd&& other) noexcept {
+    if (this != &other) {
+      reset();
+      fd_ = std::exchange(other.fd_, -1);
+    }
+    return *this;
+  }
+  ~unique_fd() { reset(); }
+
+  [[nodiscard]] int get() const noexcept { return fd_; }
+  [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
+  void reset() noexcept;
+
+ private:
+  int fd_ = -1;
+};
+
+// errc::io, "cannot WHAT PATH: what the system said (errno)".
+[[nodiscard]] error system_failure(std::string_view what, const std::filesystem::path& path);
+
+// At most `longest` bytes of a regular file, no symlink followed at the end; not_found when it is missing.
+[[nodiscard]] result<std::string> read_whole(const std::filesystem::path& path, std::size_t longest);
+// The same for a secret: ours or root's, and closed to group and others, else not_allowed with what mends it.
+[[nodiscard]] result<std::string> read_secret(const std::filesystem::path& path, std::size_t longest);
+
+// Replaces the file in one step; mode 0600.
+[[nodiscard]] result<void> replace_file(const std::filesystem::path& path, std::string_view content);
+// Makes the file, mode 0600, with all its content at once; name_taken when something is there already.
+[[nodiscard]] result<void> create_file(const std::filesystem::path& path, std::string_view content);
+
+// RFC 4648 in lower case, without padding.
+[[nodiscard]] std::string base32(std::string_view data);
+
+}  // namespace troupe::internal

@@ -1,0 +1,317 @@
+#include "zmq/accepted.hpp"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "zmq/dialled.hpp"
+
+namespace troupe::bus::internal {
+namespace {
+
+constexpr int frames_a_turn = 256;
+constexpr int linger_ms = 200;
+constexpr std::size_t most_pipes = 1u << 16;
+constexpr duration probe_patience = std::chrono::milliseconds(100);
+
+constexpr int wanted_events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                              ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+
+// libzmq numbers the peers of a ROUTER from rand(), which nobody seeds: a stranger who takes the next number as his own
+// id aborts the program. rand() draws from this state while the ROUTER is made, and the program's own sequence goes on
+// afterwards.
+result<zmq_socket_handle> make_router(const std::shared_ptr<zmq_context>& context, random_source& random) {
+  std::array<char, 128> state{};
+  char* before = initstate(static_cast<unsigned>(random.next()), state.data(), state.size());
+  auto router = zmq_socket_handle::open(context, ZMQ_ROUTER);
+  if (before != nullptr) setstate(before);
+  return router;
+}
+
+int milliseconds_of(duration time) {
+  const auto count = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+  return static_cast<int>(std::clamp<std::int64_t>(count, 1, 600'000));
+}
+
+}  // namespace
+
+class accepted_pipes::router_reader final : public watched {
+ public:
+  explicit router_reader(accepted_pipes& owner) : watched(owner.list_), owner_(owner) {}
+  bool read() override { return owner_.read_router(); }
+
+ private:
+  accepted_pipes& owner_;
+};
+
+class accepted_pipes::monitor_reader final : public watched {
+ public:
+  explicit monitor_reader(accepted_pipes& owner) : watched(owner.list_), owner_(owner) {}
+  bool read() override {
+    zmq_event event;
+    for (int i = 0; i < 4096; ++i) {  // never left unread for long: libzmq writes it blocking
+      if (!next_event(socket, event)) return false;
+      owner_.on_event(event);
+    }
+    return true;
+  }
+
+ private:
+  accepted_pipes& owner_;
+};
+
+accepted_pipes::accepted_pipes(std::shared_ptr<zmq_context> context, system_loop& loop, watch_list& list,
+                               transport_events& events, const transport_settings& settings)
+    : context_(std::move(context)), loop_(loop), list_(list), events_(events), settings_(settings) {}
+
+accepted_pipes::~accepted_pipes() { close_all(); }
+
+bool accepted_pipes::set_up(zmq_socket_handle& router) const {
+  // A finite mark, since strangers reach it; an honest peer, bounded by credit, never does. The heartbeat is the broom
+  // for peers that the hub has given up: one peer of a ROUTER cannot be closed in any other way.
+  const int mark = static_cast<int>(std::min<std::size_t>(settings_.frames_under_way, 1u << 24));
+  const int silence = milliseconds_of(settings_.silence);
+  return router.set(ZMQ_LINGER, linger_ms) && router.set(ZMQ_ROUTER_MANDATORY, 1) && router.set(ZMQ_SNDHWM, 0) &&
+         router.set(ZMQ_RCVHWM, mark) && router.set(ZMQ_BACKLOG, 1024) && router.set(ZMQ_HANDSHAKE_IVL, 5000) &&
+         router.set64(ZMQ_MAXMSGSIZE, static_cast<std::int64_t>(settings_.frame_bytes)) &&
+         router.set(ZMQ_HEARTBEAT_IVL, silence) && router.set(ZMQ_HEARTBEAT_TIMEOUT, std::max(silence / 2, 1));
+}
+
+result<void> accepted_pipes::open() {
+  if (router_) return {};
+  auto made = make_router(context_, *settings_.random);
+  if (!made) return made.error();
+  auto router = std::make_unique<router_reader>(*this);
+  auto monitor = std::make_unique<monitor_reader>(*this);
+  router->socket = std::move(*made);
+  if (!set_up(router->socket)) return zmq_failure(errc::io, "a ROUTER cannot be set up");
+  auto events = router->socket.monitor(wanted_events);
+  if (!events) return events.error();
+  monitor->socket = std::move(*events);
+  auto added = list_.add(*router);
+  if (added) added = list_.add(*monitor);
+  if (!added) {
+    list_.remove(*router);
+    router->socket.stop_monitor();
+    return added;
+  }
+  router_ = std::move(router);
+  monitor_ = std::move(monitor);
+  return {};
+}
+
+result<endpoint> accepted_pipes::listen(const endpoint& where) {
+  if (auto ready = open(); !ready) return ready.error();
+  const bool v6 =
+      where.kind == endpoint::scheme::tcp && where.host.find_first_not_of("0123456789.*") != std::string::npos;
+  if (!router_->socket.set(ZMQ_IPV6, v6 ? 1 : 0)) return zmq_failure(errc::io, "a ROUTER cannot be set up");
+  if (auto bound = router_->socket.bind(where.text()); !bound) return bound.error();
+  list_.sent_on(*router_);
+  listener one{.where = where, .address = router_->socket.last_endpoint()};
+  if (where.kind == endpoint::scheme::tcp && where.port == 0) {
+    auto real = endpoint::parse(one.address);
+    if (!real) return real.error();
+    one.where.port = real->port;
+  }
+  listeners_.push_back(one);
+  return one.where;
+}
+
+void accepted_pipes::unlisten(const endpoint& where) {
+  for (auto it = listeners_.begin(); it != listeners_.end(); ++it) {
+    if (it->where != where) continue;
+    static_cast<void>(router_->socket.unbind(it->address));
+    list_.sent_on(*router_);
+    if (where.kind == endpoint::scheme::ipc) ::unlink(where.host.c_str());  // libzmq leaves it
+    listeners_.erase(it);
+    return;
+  }
+}
+
+bool accepted_pipes::read_router() {
+  zmq_message route;
+  zmq_message body;
+  for (int i = 0; i < frames_a_turn; ++i) {
+    if (router_->socket.receive(route) != zmq_outcome::done) {
+      for (probe_of& one : probes_) one.read_all = true;
+      finish_dying(true);
+      return false;
+    }
+    std::size_t parts = 0;
+    int fd = -1;
+    for (bool more = route.more(); more; more = body.more()) {
+      if (router_->socket.receive(body) != zmq_outcome::done) break;
+      if (++parts == 1) fd = body.source_fd();
+    }
+    const auto id = route.data();
+    const std::string_view key(reinterpret_cast<const char*>(id.data()), id.size());
+    if (parts == 1) take(key, fd, body.data());
+    else events_.noise("a message of several parts");
+    if (!router_->socket) return false;  // stopped by what it read
+  }
+  return true;
+}
+
+void accepted_pipes::take(std::string_view route, int fd, std::span<const std::byte> data) {
+  pipe* from = find_or_open(route, fd);
+  const pipe_id id = from == nullptr ? 0 : from->id;
+  others_frame(from);  // may end others, and what they held may end this one
+  auto found = by_id_.find(id);
+  if (found == by_id_.end()) return;
+  if (!found->second->announced) {
+    found->second->announced = true;
+    events_.opened(id);
+    if (!by_id_.contains(id)) return;
+  }
+  events_.frame(id, data);
+}
+
+accepted_pipes::pipe* accepted_pipes::find_or_open(std::string_view route, int fd) {
+  std::string key(route);
+  if (auto found = by_route_.find(key); found != by_route_.end()) {
+    pipe& known = *found->second;
+    if (fd < 0 || known.fd == fd) return &known;
+    // The descriptor of a pipe never changes: somebody has taken a dead peer's id for his own.
+    now_dying(known);
+    events_.noise("a stranger under the id of a peer that is gone");
+    return nullptr;
+  }
+  if (by_route_.size() >= most_pipes) {
+    events_.noise("too many strangers at once");
+    return nullptr;
+  }
+  auto made = std::make_unique<pipe>(pipe{.id = last_ += 2, .route = key, .fd = fd});
+  pipe* out = made.get();
+  by_id_.emplace(out->id, out);
+  by_route_.emplace(std::move(key), std::move(made));
+  if (fd >= 0) by_fd_.emplace(fd, out);  // else it is a candidate of every probe
+  return out;
+}
+
+bool accepted_pipes::send_to(pipe& to, std::span<const std::byte> header, std::span<const std::byte> payload) {
+  if (to.dying) return false;
+  zmq_message route;
+  zmq_message body;
+  if (!fill(route, {}, std::as_bytes(std::span(to.route))) || !fill(body, header, payload)) return false;
+  list_.sent_on(*router_);
+  if (router_->socket.send(route, true) != zmq_outcome::done) {
+    now_dying(to);
+    return false;
+  }
+  return router_->socket.send(body, false) == zmq_outcome::done;
+}
+
+bool accepted_pipes::send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload) {
+  auto found = by_id_.find(id);
+  return found != by_id_.end() && send_to(*found->second, header, payload);
+}
+
+void accepted_pipes::close(pipe_id id) {
+  if (auto found = by_id_.find(id); found != by_id_.end()) forget(*found->second);
+}
+
+void accepted_pipes::forget(pipe& one) {
+  auto [first, last] = by_fd_.equal_range(one.fd);
+  for (auto it = first; it != last; ++it) {
+    if (it->second != &one) continue;
+    by_fd_.erase(it);
+    break;
+  }
+  std::erase(dying_, one.id);
+  by_id_.erase(one.id);
+  by_route_.erase(std::string(one.route));
+}
+
+void accepted_pipes::now_dying(pipe& one) {
+  if (one.dying) return;
+  one.dying = true;
+  one.patience = 2 * (by_id_.size() + 1);
+  dying_.push_back(one.id);
+  list_.may_have(*router_);
+}
+
+// One more frame was read: of the pipe `of`, null for none that is known.
+void accepted_pipes::others_frame(const pipe* of) {
+  bool worn_out = false;
+  for (const pipe_id id : dying_) {
+    pipe& one = *by_id_.at(id);
+    if (&one == of) one.patience = 2 * (by_id_.size() + 1);
+    else if (one.patience > 0) --one.patience;
+    worn_out = worn_out || one.patience == 0;
+  }
+  if (worn_out) finish_dying(false);
+}
+
+void accepted_pipes::finish_dying(bool all) {
+  const std::vector<pipe_id> ids = dying_;
+  for (const pipe_id id : ids) {
+    auto found = by_id_.find(id);
+    if (found == by_id_.end() || (!all && found->second->patience > 0)) continue;
+    forget(*found->second);
+    events_.closed(id, error(errc::noconnection, "the other side is gone"));
+  }
+}
+
+bool accepted_pipes::probe() {
+  if (probes_.empty()) return false;
+  const time_point now = loop_.now();
+  static_cast<void>(router_->socket.readable());  // lets libzmq end the pipes that it has to end
+  std::erase_if(probes_, [&](const probe_of& one) {
+    std::vector<pipe*> candidates;
+    auto [first, last] = by_fd_.equal_range(one.fd);
+    for (auto it = first; it != last; ++it) candidates.push_back(it->second);
+    for (auto& [id, each] : by_id_) {
+      if (each->fd < 0) candidates.push_back(each);
+    }
+    for (pipe* each : candidates) {
+      if (each->dying) return true;
+      send_to(*each, {}, {});
+      if (each->dying) return true;
+    }
+    return now > one.until || (candidates.empty() && one.read_all);
+  });
+  return !probes_.empty();
+}
+
+void accepted_pipes::on_event(const zmq_event& event) {
+  switch (event.event) {
+    case ZMQ_EVENT_DISCONNECTED:
+      probes_.push_back({.fd = event.number, .until = loop_.now() + probe_patience});
+      list_.may_have(*router_);
+      break;
+    case ZMQ_EVENT_ACCEPT_FAILED: out_of_descriptors(event); break;
+    default: events_.noise("bytes that are no ZMTP"); break;
+  }
+}
+
+// libzmq tries again at once, and for ever, as long as no descriptor is free. To unbind for a while is no cure: that
+// ends every connection that was accepted there (tried on 4.3.4), so only the log is spared.
+void accepted_pipes::out_of_descriptors(const zmq_event& event) {
+  if (!shortage_.take(loop_.now()) || settings_.log == nullptr) return;
+  if (!settings_.log->enabled(log_level::error)) return;
+  settings_.log->log(log_level::error, "a connection cannot be accepted: no descriptor is free",
+                     {{"endpoint", event.address}, {"errno", event.number}});
+}
+
+void accepted_pipes::close_all() {
+  if (!router_) return;
+  // Not unbound: the last words to those who were accepted would be lost. Closing lets them leave.
+  for (const listener& one : listeners_) {
+    if (one.where.kind == endpoint::scheme::ipc) ::unlink(one.where.host.c_str());  // libzmq leaves it
+  }
+  listeners_.clear();
+  list_.remove(*router_);
+  list_.remove(*monitor_);
+  router_->socket.stop_monitor();
+  monitor_->socket.close();
+  router_->socket.close();
+  by_fd_.clear();
+  by_id_.clear();
+  by_route_.clear();
+  dying_.clear();
+  probes_.clear();
+}
+
+}  // namespace troupe::bus::internal

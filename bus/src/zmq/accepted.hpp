@@ -1,0 +1,95 @@
+#pragma once
+// The pipes that others dialled: one ROUTER for all, and its monitor.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <troupe/bus/transport.hpp>
+
+#include "drop_log.hpp"
+#include "zmq/watched.hpp"
+
+namespace troupe::bus::internal {
+
+// Design notes.
+// The ROUTER's own id of a peer names a pipe; it is told to nobody. libzmq says that a connection ended by its
+// descriptor alone, and before it ends the pipe, so:
+//
+//   first frame ──> open ──(a send or a probe gives EHOSTUNREACH)──> dying ──(read to EAGAIN, or 2·(pipes+1) frames of
+//                     ^                                                 │      others in a row)──> `closed`, forgotten
+//   DISCONNECTED(fd) ─┴─ probe each turn: an empty frame to every open pipe whose frames came by fd, until one is dying
+//
+// A ROUTER under load never says EAGAIN, but it takes a frame of every pipe in turn: hence the second way to `closed`.
+// Descriptors are reused at once, so a probe may meet the wrong, living pipe: it gets an empty frame, which means
+// nothing, and the probe gives up after `probe_patience` (silence then does the rest).
+// Owner: the transport; the loop's thread.
+class accepted_pipes {
+ public:
+  accepted_pipes(std::shared_ptr<zmq_context> context, system_loop& loop, watch_list& list, transport_events& events,
+                 const transport_settings& settings);
+  ~accepted_pipes();
+
+  [[nodiscard]] result<endpoint> listen(const endpoint& where);
+  void unlisten(const endpoint& where);
+  bool send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload);
+  void close(pipe_id id);
+  void close_all();
+  // Every turn. True while probes are under way.
+  bool probe();
+  [[nodiscard]] static bool is_accepted(pipe_id id) noexcept { return (id & 1) != 0; }
+
+ private:
+  struct pipe {
+    pipe_id id;
+    std::string route;  // the ROUTER's id
+    int fd = -1;
+    bool announced = false;
+    bool dying = false;
+    std::size_t patience = 0;  // frames of others, once dying
+  };
+  struct probe_of {
+    int fd;
+    time_point until;
+    bool read_all = false;  // the ROUTER said EAGAIN since the event: all its frames have been seen
+  };
+  struct listener {
+    endpoint where;
+    std::string address;  // as libzmq spells it
+  };
+  class router_reader;
+  class monitor_reader;
+
+  [[nodiscard]] result<void> open();
+  [[nodiscard]] bool set_up(zmq_socket_handle& router) const;
+  bool read_router();
+  void take(std::string_view route, int fd, std::span<const std::byte> data);
+  pipe* find_or_open(std::string_view route, int fd);
+  bool send_to(pipe& to, std::span<const std::byte> header, std::span<const std::byte> payload);
+  void now_dying(pipe& one);
+  void others_frame(const pipe* of);
+  void finish_dying(bool all);
+  void forget(pipe& one);
+  void on_event(const zmq_event& event);
+  void out_of_descriptors(const zmq_event& event);
+
+  std::shared_ptr<zmq_context> context_;
+  system_loop& loop_;
+  watch_list& list_;
+  transport_events& events_;
+  const transport_settings& settings_;
+  std::unique_ptr<router_reader> router_;
+  std::unique_ptr<monitor_reader> monitor_;
+  std::vector<listener> listeners_;
+  std::unordered_map<std::string, std::unique_ptr<pipe>> by_route_;
+  std::unordered_map<pipe_id, pipe*> by_id_;
+  std::unordered_multimap<int, pipe*> by_fd_;
+  std::vector<pipe_id> dying_;
+  std::vector<probe_of> probes_;
+  token_bucket shortage_{1, 1};  // lines of the log
+  pipe_id last_ = 1;
+};
+
+}  // namespace troupe::bus::internal

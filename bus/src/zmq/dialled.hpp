@@ -1,0 +1,45 @@
+#pragma once
+// The pipes that this side dialled: a DEALER and its monitor each.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+#include <troupe/bus/transport.hpp>
+
+#include "zmq/watched.hpp"
+
+namespace troupe::bus::internal {
+
+class dialled_pipe;
+
+// Owner: the transport. A DEALER has one attempt in its life: whatever its monitor says ends it, and then it is read
+// until nothing is left, before `closed`.
+class dialled_pipes {
+ public:
+  dialled_pipes(std::shared_ptr<zmq_context> context, watch_list& list, transport_events& events,
+                const transport_settings& settings);
+  ~dialled_pipes();
+
+  [[nodiscard]] result<void> dial(pipe_id id, const endpoint& where);
+  bool send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload);
+  void close(pipe_id id);
+  void close_all();
+  void bury();  // between turns: destroys what was closed during the turn
+
+ private:
+  friend class dialled_pipe;
+  void finish(dialled_pipe& pipe);
+
+  std::shared_ptr<zmq_context> context_;
+  watch_list& list_;
+  transport_events& events_;
+  const transport_settings& settings_;
+  std::unordered_map<pipe_id, std::unique_ptr<dialled_pipe>> pipes_;
+  std::vector<std::unique_ptr<dialled_pipe>> graveyard_;
+};
+
+// Fills `message` with one frame.
+[[nodiscard]] bool fill(zmq_message& message, std::span<const std::byte> header, std::span<const std::byte> payload);
+
+}  // namespace troupe::bus::internal

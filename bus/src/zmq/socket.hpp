@@ -1,0 +1,114 @@
+#pragma once
+// libzmq behind a thin wrapper: typed options, no exceptions, one part at a time. Only bus/src/zmq includes zmq.h.
+#include <zmq.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include <troupe/error.hpp>
+
+namespace troupe::bus::internal {
+
+// What libzmq's errno says, in words.
+[[nodiscard]] error zmq_failure(errc code, std::string_view what);
+
+// Owner: a loop, shared by its transports. Sockets count themselves in; the end waits for the linger of those that were
+// closed, which is short. With a socket still open zmq_ctx_term would wait for ever, so then the context is left
+// behind.
+class zmq_context {
+ public:
+  [[nodiscard]] static result<std::shared_ptr<zmq_context>> make();
+  ~zmq_context();
+  zmq_context(const zmq_context&) = delete;
+  zmq_context& operator=(const zmq_context&) = delete;
+
+  [[nodiscard]] void* raw() const noexcept { return context_; }
+  [[nodiscard]] std::string next_monitor_name() { return "inproc://troupe-monitor-" + std::to_string(++monitors_); }
+
+  void opened() noexcept { ++open_; }
+  void closed() noexcept { --open_; }
+
+ private:
+  explicit zmq_context(void* context) : context_(context) {}
+  void* context_;
+  std::size_t open_ = 0;  // all sockets of a context live on one thread
+  std::uint64_t monitors_ = 0;
+};
+
+class zmq_message {
+ public:
+  zmq_message() noexcept { zmq_msg_init(&message_); }
+  ~zmq_message() { zmq_msg_close(&message_); }
+  zmq_message(const zmq_message&) = delete;
+  zmq_message& operator=(const zmq_message&) = delete;
+
+  // Room for `size` bytes; what it held before is gone.
+  [[nodiscard]] bool resize(std::size_t size) noexcept {
+    zmq_msg_close(&message_);
+    if (zmq_msg_init_size(&message_, size) == 0) return true;
+    zmq_msg_init(&message_);
+    return false;
+  }
+  [[nodiscard]] std::span<std::byte> data() noexcept {
+    return {static_cast<std::byte*>(zmq_msg_data(&message_)), zmq_msg_size(&message_)};
+  }
+  [[nodiscard]] bool more() const noexcept { return zmq_msg_more(&message_) != 0; }
+  // The descriptor it came in by, -1 when libzmq does not tell.
+  [[nodiscard]] int source_fd() noexcept { return zmq_msg_get(&message_, ZMQ_SRCFD); }
+  [[nodiscard]] zmq_msg_t* raw() noexcept { return &message_; }
+
+ private:
+  zmq_msg_t message_;
+};
+
+enum class zmq_outcome : std::uint8_t { done, again, unreachable, failed };
+
+// Used by the thread that made it alone; debug builds check that.
+class zmq_socket_handle {
+ public:
+  [[nodiscard]] static result<zmq_socket_handle> open(std::shared_ptr<zmq_context> context, int type);
+  zmq_socket_handle() = default;
+  zmq_socket_handle(zmq_socket_handle&& other) noexcept;
+  zmq_socket_handle& operator=(zmq_socket_handle&& other) noexcept;
+  ~zmq_socket_handle() { close(); }
+
+  [[nodiscard]] explicit operator bool() const noexcept { return socket_ != nullptr; }
+  [[nodiscard]] bool set(int option, int number);
+  [[nodiscard]] bool set64(int option, std::int64_t number);
+  [[nodiscard]] int fd() const;
+  // Looks at what libzmq's other thread has told this socket: readable?
+  [[nodiscard]] bool readable() const;
+  [[nodiscard]] std::string last_endpoint() const;
+  [[nodiscard]] result<void> bind(const std::string& address);
+  [[nodiscard]] result<void> unbind(const std::string& address);
+  [[nodiscard]] result<void> connect(const std::string& address);
+  [[nodiscard]] zmq_outcome send(zmq_message& message, bool more);
+  [[nodiscard]] zmq_outcome receive(zmq_message& message);
+  // A PAIR that reads this socket's events.
+  [[nodiscard]] result<zmq_socket_handle> monitor(int events);
+  void stop_monitor();
+  void close();
+
+ private:
+  void check_thread() const;
+
+  std::shared_ptr<zmq_context> context_;
+  void* socket_ = nullptr;
+  std::thread::id thread_;
+};
+
+struct zmq_event {
+  int event = 0;
+  int number = 0;  // a descriptor, or a code: see zmq_socket_monitor(3)
+  std::string address;
+};
+
+// The next event of a monitor; false when none waits.
+[[nodiscard]] bool next_event(zmq_socket_handle& monitor, zmq_event& out);
+
+}  // namespace troupe::bus::internal

@@ -1,0 +1,115 @@
+#pragma once
+// Ask a server and wait for its answer (gen_server:call). 5 s unless `.within` says otherwise.
+//     auto total = co_await troupe::call<Total>(self, "counter", Read{"apples"}).within(500ms);   // result<Total>
+//     auto total = co_await troupe::call<Total>(self, "counter", Read{"apples"}).or_exit();       // Total, or this
+//     process ends
+// Errors: noproc, noconnection, timeout, exited (the text is the server's exit reason), cancelled (the server forgot
+// the call), and whatever the server replied with. A late reply is dropped.
+#include <troupe/process.hpp>
+
+namespace troupe {
+
+inline constexpr duration default_call_time = std::chrono::seconds(5);
+
+namespace detail {
+
+// Sends a call whose reply `wait.reply_id` names.
+void start_call(process& self, const address& to, envelope* request, wait_state& wait, duration limit);
+[[nodiscard]] error reply_failure(envelope* reply, const wait_state& wait, const address& to);
+
+}  // namespace detail
+
+template <class Reply>
+class [[nodiscard]] call_awaiter : private detail::wait_state {
+ public:
+  call_awaiter(process& self, address to, detail::envelope* request, std::source_location place)
+      : self_(self), to_(std::move(to)), request_(request) {
+    where = place;
+    takes_messages = false;
+  }
+  call_awaiter(call_awaiter&& other) noexcept
+      : detail::wait_state(other),
+        self_(other.self_),
+        to_(std::move(other.to_)),
+        request_(std::exchange(other.request_, nullptr)),
+        limit_(other.limit_) {}
+  ~call_awaiter() {
+    if (request_) detail::release_envelope(request_);
+  }
+
+  call_awaiter&& within(duration limit) && {
+    limit_ = limit;
+    return std::move(*this);
+  }
+
+  bool await_ready() {
+    detail::start_call(self_, to_, std::exchange(request_, nullptr), *this, limit_);
+    return detail::poll_wait(self_, *this);
+  }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> caller) {
+    detail::begin_wait(self_, *this, caller);
+    return true;
+  }
+  result<Reply> await_resume() {
+    if (!found || found->kind != detail::signal::reply)
+      return detail::reply_failure(std::exchange(found, nullptr), *this, to_);
+    message taken(found);
+    if constexpr (std::is_void_v<Reply>) {
+      return {};
+    } else if constexpr (std::same_as<Reply, value>) {
+      return result<value>(taken.to_value());
+    } else {
+      error why;
+      Reply* content = taken.get<Reply>(&why);
+      if (!content) return result<Reply>(std::move(why));
+      return result<Reply>(std::move(*content));
+    }
+  }
+
+  class exiting {
+   public:
+    explicit exiting(call_awaiter&& inner, std::source_location place) : inner_(std::move(inner)), place_(place) {}
+    bool await_ready() { return inner_.await_ready(); }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> caller) {
+      return inner_.await_suspend(caller);
+    }
+    Reply await_resume() { return inner_.await_resume().or_exit(place_); }
+
+   private:
+    call_awaiter inner_;
+    std::source_location place_;
+  };
+  exiting or_exit(std::source_location place = std::source_location::current()) && {
+    return exiting(std::move(*this), place);
+  }
+
+ private:
+  process& self_;
+  address to_;
+  detail::envelope* request_;
+  duration limit_ = default_call_time;
+};
+
+template <class Reply = value, sendable Request>
+  requires await_safe<Request>
+[[nodiscard]] call_awaiter<Reply> call(process& self, address to, Request&& request,
+                                       std::source_location where = std::source_location::current()) {
+  detail::envelope* e = nullptr;
+  if constexpr (std::same_as<std::remove_cvref_t<Request>, message>) {
+    e = request.release();
+    e->kind = detail::signal::call;
+  } else {
+    e = detail::make_envelope<std::remove_cvref_t<Request>>(detail::signal::call, std::forward<Request>(request));
+  }
+  return call_awaiter<Reply>(self, std::move(to), e, where);
+}
+
+// gen_server:cast: no answer, no error.
+template <sendable Request>
+void cast(process& self, const address& to, Request&& request) {
+  self.send(to, std::forward<Request>(request));
+}
+
+}  // namespace troupe

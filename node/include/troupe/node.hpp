@@ -1,0 +1,92 @@
+#pragma once
+// A node: a machine for processes, and when it has a name, a member of a cluster. An object: a program may hold
+// several, and one made by hand touches no signal, no stdio, no resource limit and no main loop (design D13).
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <troupe/catalogue.hpp>
+#include <troupe/handle.hpp>
+#include <troupe/limits.hpp>
+#include <troupe/log.hpp>
+#include <troupe/process.hpp>
+#include <troupe/time.hpp>
+
+namespace troupe {
+
+struct node_options {
+  std::string name;                     // "exercise" or "exercise@localhost"; empty: not alive, nobody can connect
+  bool hidden = false;                  // connects without being listed
+  bool tool = false;                    // a shell, rpc or trace: hidden, never listens, ticks every second
+  bool distribution = true;             // false: only the control endpoint of this host, for tools
+  std::vector<std::string> listen;      // further endpoints, "tcp://127.0.0.1:0"; the host's ipc endpoint always is
+  bool plain_text = false;              // allows tcp off loopback without encryption
+  std::string cookie;                   // empty: only the control key opens this node
+  std::filesystem::path run_directory;  // empty: TROUPE_RUN_DIR, /run/troupe, /tmp/troupe-UID
+  std::string application, version;     // what tools show
+  catalogue offers;
+  unsigned workers = 0;  // 0: cores - 1, at least one
+  std::size_t max_processes = 1u << 22;
+  std::size_t mailbox_limit = 0;  // messages; 0: unbounded but counted
+  limits wire;
+  bool encode_always = false;             // for tests: local messages go through the codec too
+  std::shared_ptr<troupe::clock> clock;   // empty: the system's
+  std::shared_ptr<random_source> random;  // empty: the system's
+  std::shared_ptr<log_sink> log;          // empty: lines are dropped (run() gives its own)
+};
+
+// Thread-safe but for start and stop, which belong to the owner. Every process ends with it, children first.
+class node {
+ public:
+  // Errors: bad_name, name_taken (names the holder), io, not_allowed (run directory, cookie file), bad_config.
+  [[nodiscard]] static result<std::unique_ptr<node>> start(node_options options);
+  ~node();
+  node(const node&) = delete;
+  node& operator=(const node&) = delete;
+
+  // Ends all processes (those registered as roots first, in reverse order, with `shutdown`), leaves the cluster, joins
+  // the threads. True when everything ended within `limit`; what had not is killed. Idempotent.
+  bool stop(duration limit = std::chrono::seconds(30));
+
+  [[nodiscard]] const std::string& name() const noexcept;  // "nonode@nohost" when not alive
+  [[nodiscard]] bool alive() const noexcept;
+  [[nodiscard]] const node_life* life() const noexcept;
+  [[nodiscard]] const node_options& options() const noexcept;
+  [[nodiscard]] const troupe::catalogue& offers() const noexcept;
+  [[nodiscard]] troupe::clock& clock() const noexcept;
+  [[nodiscard]] random_source& random() const noexcept;
+  [[nodiscard]] logger log() const;
+
+  // -- local processes
+  template <sendable T>
+  void send(const address& to, T&& content) {
+    send_envelope(to, message(std::forward<T>(content)).release());
+  }
+  [[nodiscard]] result<pid> whereis(std::string_view name) const;             // errc::noproc
+  [[nodiscard]] std::vector<std::pair<std::string, pid>> registered() const;  // sorted by name
+  [[nodiscard]] std::vector<pid> processes() const;                           // a snapshot, by id
+  [[nodiscard]] std::size_t process_count() const noexcept;
+  [[nodiscard]] bool exists(pid p) const noexcept;  // a local pid that has not ended
+  void exit(pid p, exit_reason reason);
+
+  // For a thread of the program, which then has a mailbox of its own.
+  [[nodiscard]] result<std::unique_ptr<handle>> make_handle();
+
+  // The processes that stop() ends in order: supervisors of applications. Reverse order of adding.
+  void add_root(pid root);
+  [[nodiscard]] std::vector<pid> roots() const;
+
+  // -- wiring: for the layers above the runtime, not for programs
+  explicit node(std::unique_ptr<detail::core> core);
+  [[nodiscard]] detail::core& core() const noexcept { return *core_; }
+
+ private:
+  void send_envelope(const address& to, detail::envelope* e);
+  std::unique_ptr<detail::core> core_;
+};
+
+}  // namespace troupe

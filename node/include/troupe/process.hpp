@@ -1,0 +1,347 @@
+#pragma once
+// A process as its own code sees it: `process& self`, the first parameter of every process body.
+//
+// Threads: every member below is called by the process's own code only. Other processes and threads reach it by its pid
+// (<troupe/spawn.hpp>, <troupe/handle.hpp>, <troupe/node.hpp>).
+// Sources of the semantics: erlang(3) send, link, monitor, exit, process_flag, register; features.md A.2, A.3.
+#include <atomic>
+#include <functional>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <troupe/log.hpp>
+#include <troupe/message.hpp>
+#include <troupe/task.hpp>
+#include <troupe/time.hpp>
+
+namespace troupe {
+
+class node;
+
+// Whom to address: a pid, a local name, or a name on a node. Converts from each, so that every function below takes
+// all.
+class address {
+ public:
+  address(troupe::pid p) noexcept : pid_(p) {}
+  address(std::string local_name) noexcept : name_(std::move(local_name)) {}
+  address(std::string_view local_name) : name_(local_name) {}
+  address(const char* local_name) : name_(local_name) {}
+  address(std::string name, std::string node) noexcept : name_(std::move(name)), node_(std::move(node)) {}
+
+  [[nodiscard]] bool by_name() const noexcept { return !name_.empty(); }
+  [[nodiscard]] troupe::pid pid() const noexcept { return pid_; }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] const std::string& node() const noexcept { return node_; }  // empty: this node
+  [[nodiscard]] std::string text() const;
+
+ private:
+  troupe::pid pid_;
+  std::string name_, node_;
+};
+
+namespace detail {
+
+class core;
+struct process_private;
+struct cold_part;
+
+// What a suspended process waits for. Lives in the awaiter, in the coroutine's frame.
+struct wait_state {
+  // Looks at one waiting message; true takes it. Null takes any, `nothing` none.
+  bool (*match)(wait_state& self, envelope& candidate) = nullptr;
+  bool takes_messages = true;
+  std::uint64_t reply_id = 0;  // wait for this reply (or `resume`) instead of a message
+  time_point deadline = time_point::max();
+  std::coroutine_handle<> resume{};
+  envelope* found = nullptr;
+  bool timed_out = false;
+  std::source_location where;
+};
+
+}  // namespace detail
+
+// One-shot or repeating; ends with its owner.
+class timer {
+ public:
+  timer() = default;
+  explicit timer(std::uint64_t id) noexcept : id_(id) {}
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+
+ private:
+  std::uint64_t id_ = 0;
+};
+
+// `co_await self.receive(1s)`: the oldest waiting message that fits, or errc::timeout.
+template <class T = message>
+class [[nodiscard]] receive_awaiter : private detail::wait_state {
+ public:
+  receive_awaiter(process& self, duration limit, std::source_location where) noexcept;
+  bool await_ready();
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> caller) {
+    return suspend(caller);
+  }
+  result<T> await_resume();
+
+ private:
+  bool suspend(std::coroutine_handle<> caller);
+  static bool fits(detail::wait_state& self, detail::envelope& candidate);
+  process& self_;
+};
+
+// The same with a predicate on the whole message.
+template <class Predicate>
+class [[nodiscard]] receive_if_awaiter : private detail::wait_state {
+ public:
+  receive_if_awaiter(process& self, Predicate predicate, duration limit, std::source_location where);
+  bool await_ready();
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> caller) {
+    return suspend(caller);
+  }
+  result<message> await_resume();
+
+ private:
+  bool suspend(std::coroutine_handle<> caller);
+  process& self_;
+  Predicate predicate_;
+};
+
+class [[nodiscard]] sleep_awaiter : private detail::wait_state {
+ public:
+  sleep_awaiter(process& self, duration limit, std::source_location where) noexcept;
+  bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> caller) {
+    return suspend(caller);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  bool suspend(std::coroutine_handle<> caller);
+  process& self_;
+};
+
+class [[nodiscard]] yield_awaiter {
+ public:
+  explicit yield_awaiter(process& self) noexcept : self_(self) {}
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> caller) noexcept;
+  void await_resume() const noexcept {}
+
+ private:
+  process& self_;
+};
+
+// The process's control block. Owner: its node, in a table whose blocks are recycled and never freed while the node
+// lives. Never made or destroyed by user code.
+class process : public detail::runnable {
+ public:
+  process(const process&) = delete;
+  process& operator=(const process&) = delete;
+
+  // -- who and where
+  [[nodiscard]] pid id() const noexcept;
+  [[nodiscard]] troupe::node& node() const noexcept;
+  [[nodiscard]] time_point now() const noexcept;
+  [[nodiscard]] logger log() const;                     // with pid, registered name and this process's metadata
+  void set_metadata(std::string_view key, value item);  // goes with every later log line of this process
+  void set_label(std::string text);                     // shown by ps and info
+
+  // -- messages. Sending never waits, never fails: what cannot be delivered is counted (`troupe info`).
+  template <sendable T>
+  void send(const address& to, T&& content) {
+    if constexpr (std::same_as<std::remove_cvref_t<T>, message>) send_envelope(to, content.release());
+    else
+      send_envelope(to,
+                    detail::make_envelope<std::remove_cvref_t<T>>(detail::signal::message, std::forward<T>(content)));
+  }
+  [[nodiscard]] receive_awaiter<> receive(duration limit,
+                                          std::source_location where = std::source_location::current()) noexcept {
+    return receive_awaiter<>(*this, limit, where);
+  }
+  // The oldest message that is a T; others stay where they are.
+  template <class T>
+  [[nodiscard]] receive_awaiter<T> receive(duration limit,
+                                           std::source_location where = std::source_location::current()) noexcept {
+    return receive_awaiter<T>(*this, limit, where);
+  }
+  // The oldest message for which `predicate(const message&)` says yes. Capture by reference only (style: GCC 12).
+  template <class Predicate>
+  [[nodiscard]] receive_if_awaiter<Predicate> receive_if(Predicate predicate, duration limit,
+                                                         std::source_location where = std::source_location::current()) {
+    return receive_if_awaiter<Predicate>(*this, std::move(predicate), limit, where);
+  }
+  [[nodiscard]] std::size_t waiting_messages() const noexcept;
+  // Answers a call. The caller may be gone: then nothing happens.
+  template <class Reply>
+  void reply(message& call, Reply&& content) {
+    using type = std::remove_cvref_t<Reply>;
+    if (call.is_call())
+      reply_envelope(call, detail::make_envelope<type>(detail::signal::reply, std::forward<Reply>(content)));
+  }
+  void reply_error(message& call, error why);
+
+  // -- time
+  [[nodiscard]] sleep_awaiter sleep(duration time,
+                                    std::source_location where = std::source_location::current()) noexcept {
+    return sleep_awaiter(*this, time, where);
+  }
+  [[nodiscard]] yield_awaiter yield() noexcept { return yield_awaiter(*this); }
+  template <sendable T>
+  timer send_after(duration delay, const address& to, T&& content) {
+    return start_timer(delay, duration::zero(), to, message(std::forward<T>(content)));
+  }
+  // Repeats until cancelled or until this process ends. T must be copyable: it is sent as a value each time.
+  template <sendable T>
+  timer send_interval(duration period, const address& to, T&& content) {
+    return start_timer(period, period, to, message(std::forward<T>(content)));
+  }
+  bool cancel(timer t);  // false when it has fired for the last time already
+
+  // -- links and monitors
+  void link(pid other);                // a dead or unreachable one answers with an exit signal noproc or noconnection
+  void unlink(pid other);              // when it returns, no exit signal of `other` reaches this process by that link
+  ref monitor(const address& target);  // exactly one `down` per monitor
+  void demonitor(ref monitor);         // and no `down` of it afterwards, not even one already waiting
+  void trap_exits(bool on) noexcept;
+  [[nodiscard]] bool traps_exits() const noexcept;
+  [[noreturn]] void exit(exit_reason reason = exit_reason::normal());  // ends this process, wherever it is called
+  void exit(pid other, exit_reason reason);                            // erlang:exit/2; "kill" cannot be trapped
+
+  // -- names
+  // errc: name_taken, already_named, bad_name, noproc
+  result<void> register_name(std::string_view name);
+  bool unregister_name();
+  [[nodiscard]] std::string name() const;  // empty when it has none
+
+  // -- output: a line to the group leader, which is inherited across spawn, near and far
+  [[nodiscard]] pid group_leader() const noexcept { return leader_; }
+  void group_leader(pid leader) noexcept { leader_ = leader; }
+  void print(std::string_view text);
+
+  // For libraries over the runtime (servers, scripts); not for programs.
+  [[nodiscard]] detail::core& core() const noexcept { return *core_; }
+  void send_envelope(const address& to, detail::envelope* e);
+  void reply_envelope(message& call, detail::envelope* e);
+  [[nodiscard]] std::uint64_t make_ref_id() noexcept;
+  [[nodiscard]] ref make_ref() noexcept;
+
+ private:
+  friend struct detail::process_private;
+  friend class detail::core;
+  process() = default;
+  timer start_timer(duration first, duration period, const address& to, message content);
+
+  // 192 bytes a process at most: what not every process has lives in `cold_`.
+  std::atomic<std::uint64_t> inbox_{0};
+  detail::envelope* first_ = nullptr;  // fetched, in order
+  detail::envelope* last_ = nullptr;
+  detail::envelope* scanned_ = nullptr;  // the last one that the current receive has refused
+  detail::core* core_ = nullptr;
+  detail::cold_part* cold_ = nullptr;
+  std::coroutine_handle<detail::task_promise<void>> root_{};
+  std::coroutine_handle<> next_{};
+  detail::wait_state* wait_ = nullptr;
+  time_point armed_ = time_point::max();  // when the one timer entry of this process fires
+  pid leader_;
+  const char* entry_ = nullptr;  // what it was spawned as
+  std::uint64_t parent_ = 0;     // id of its local spawner
+  std::atomic<std::uint64_t> reductions_{0};
+  std::atomic<std::uint32_t> generation_{0};
+  std::uint32_t index_ = 0;
+  std::atomic<std::uint32_t> queued_{0};
+  std::atomic<std::uint32_t> mailbox_limit_{0};
+  std::atomic<std::uint32_t> memory_{0};
+  std::atomic<std::uint32_t> trace_{0};
+  std::int32_t budget_ = 0;
+  std::atomic<std::uint8_t> status_{0};
+  std::uint8_t flags_ = 0;
+};
+
+// -- the rest is how the awaiters work --------------------------------------------------------------------------------
+namespace detail {
+
+// True when what `wait` wants is there now, within this slice's budget.
+[[nodiscard]] bool poll_wait(process& self, wait_state& wait);
+// Parks the process on `wait`.
+void begin_wait(process& self, wait_state& wait, std::coroutine_handle<> caller) noexcept;
+[[nodiscard]] error timeout_error(const wait_state& wait);
+[[nodiscard]] time_point wait_deadline(process& self, duration limit) noexcept;
+
+}  // namespace detail
+
+template <class T>
+receive_awaiter<T>::receive_awaiter(process& self, duration limit, std::source_location place) noexcept : self_(self) {
+  if constexpr (!std::same_as<T, message>) match = &fits;
+  deadline = detail::wait_deadline(self, limit);
+  where = place;
+}
+template <class T>
+bool receive_awaiter<T>::fits(detail::wait_state&, detail::envelope& candidate) {
+  if constexpr (std::same_as<T, message>) {
+    return true;
+  } else {
+    if (candidate.type == &detail::type_of<T>) return true;
+    message view(&candidate);
+    bool match = false;
+    if constexpr (tagged<T>) match = view.tag() == T::troupe_tag();
+    else match = static_cast<bool>(from_value<T>(view.to_value()));
+    (void)view.release();
+    return match;
+  }
+}
+template <class T>
+bool receive_awaiter<T>::await_ready() {
+  return detail::poll_wait(self_, *this);
+}
+template <class T>
+bool receive_awaiter<T>::suspend(std::coroutine_handle<> caller) {
+  detail::begin_wait(self_, *this, caller);
+  return true;
+}
+template <class T>
+result<T> receive_awaiter<T>::await_resume() {
+  if (!found) return result<T>(detail::timeout_error(*this));
+  message taken(found);
+  if constexpr (std::same_as<T, message>) {
+    return result<T>(std::move(taken));
+  } else {
+    error why;
+    T* content = taken.get<T>(&why);
+    if (!content) return result<T>(std::move(why));
+    return result<T>(std::move(*content));
+  }
+}
+
+template <class Predicate>
+receive_if_awaiter<Predicate>::receive_if_awaiter(process& self, Predicate predicate, duration limit,
+                                                  std::source_location place)
+    : self_(self), predicate_(std::move(predicate)) {
+  match = [](detail::wait_state& wait, detail::envelope& candidate) {
+    message view(&candidate);
+    bool yes = static_cast<receive_if_awaiter&>(wait).predicate_(std::as_const(view));
+    (void)view.release();
+    return yes;
+  };
+  deadline = detail::wait_deadline(self, limit);
+  where = place;
+}
+template <class Predicate>
+bool receive_if_awaiter<Predicate>::await_ready() {
+  return detail::poll_wait(self_, *this);
+}
+template <class Predicate>
+bool receive_if_awaiter<Predicate>::suspend(std::coroutine_handle<> caller) {
+  detail::begin_wait(self_, *this, caller);
+  return true;
+}
+template <class Predicate>
+result<message> receive_if_awaiter<Predicate>::await_resume() {
+  if (!found) return detail::timeout_error(*this);
+  return result<message>(message(found));
+}
+
+}  // namespace troupe

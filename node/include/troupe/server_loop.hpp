@@ -1,0 +1,337 @@
+#pragma once
+// The coroutine that every server runs, and how it finds the handler of a message. Not for programs:
+// <troupe/server.hpp>.
+//
+// Design notes
+// * A message finds its handler by the address of its payload's type, one comparison for each message listed; a plain
+//   handler runs without allocation. Only what does not match is looked at again, by tag: values, wire bytes, DOWN,
+//   EXIT.
+// * A handler that is a task is wrapped in one more coroutine, which answers; the loop awaits that.
+// * What a handler throws is caught here, for terminate() and the report, and then is the exit reason.
+#include <exception>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <troupe/call.hpp>
+#include <troupe/catalogue.hpp>
+#include <troupe/spawn.hpp>
+#include <troupe/started.hpp>
+
+namespace troupe {
+
+template <class... Message>
+struct handles {};
+
+namespace detail {
+
+struct server_start {
+  pid starter;
+  std::uint64_t ticket = 0;  // 0: nobody waits
+  bool linked = false;
+};
+
+// What the loop knows of its server whatever the state's type. Lives in the coroutine's frame.
+struct server_context {
+  server_context(process& self, const server_start& how, const char* entry_given, const void* state_given) noexcept;
+
+  pid parent;  // its exit ends a server that traps exits
+  const char* entry;
+  const void* state;
+  result<value> (*show)(const void* state) = nullptr;
+  value (*redact)(const void* state, value shown) = nullptr;
+  std::uint64_t handled = 0, refused = 0;
+  bool suspended = false;
+  std::optional<exit_reason> ending;
+};
+
+enum class server_event : std::uint8_t { other, down, exit, parent_exit, system };
+
+void tell_starter(process& self, const server_start& how, bool ignored);
+[[nodiscard]] server_event classify(server_context& context, message& received);
+void handle_system(process& self, server_context& context, message& request);
+[[nodiscard]] task<> stay_suspended(process& self, server_context* context);
+[[nodiscard]] bool has_tag(const message& received, std::string_view tag);
+void refuse_fields(process& self, server_context& context, message& received, const error& why);
+void refuse_unknown(process& self, server_context& context, message& received);
+void answer_nothing(process& self, message& request);  // nil, unless it was answered or moved away
+void refuse_cast(process& self, const error& why);
+[[nodiscard]] std::string handler_name(process& self, const char* entry, std::string_view tag);
+[[nodiscard]] exit_reason reason_of(const std::exception_ptr& failure);
+void report_end(process& self, const server_context& context, const message& last, const exit_reason& reason);
+
+template <class T>
+inline constexpr bool is_result = false;
+template <class T>
+inline constexpr bool is_result<result<T>> = true;
+
+template <class State>
+const char* entry_of() {
+  if constexpr (requires {
+                  { State::entry } -> std::convertible_to<const char*>;
+                }) {
+    return State::entry;
+  } else {
+    // "… [with State = app::Counter]": the name without its namespaces.
+    static const std::string name = [](std::string_view pretty) {
+      pretty.remove_prefix(pretty.find("State = ") + 8);
+      pretty = pretty.substr(0, pretty.find_first_of(";]"));
+      if (auto colon = pretty.rfind("::"); colon != pretty.npos && pretty.find('<') == pretty.npos)
+        pretty.remove_prefix(colon + 2);
+      return std::string(pretty);
+    }(__PRETTY_FUNCTION__);
+    return name.c_str();
+  }
+}
+
+// Runs a hook that is plain now; hands back one that is a task.
+template <class Hook>
+task<> begin_hook(Hook&& hook) {
+  if constexpr (std::same_as<std::invoke_result_t<Hook&>, task<>>) {
+    return hook();
+  } else {
+    static_assert(std::is_void_v<std::invoke_result_t<Hook&>>, "a hook returns nothing or task<>");
+    hook();
+    return task<>();
+  }
+}
+
+template <class R>
+value shown_reply(const R& given) {
+  auto shown = as_result(R(given));
+  return shown ? std::move(*shown) : map_of({{"error", to_value(shown.error())}});
+}
+
+template <class R>
+void answer(process& self, message& request, R&& given) {
+  using type = std::remove_cvref_t<R>;
+  if constexpr (is_result<type>) {
+    if (!given) {
+      if (request.is_call()) self.reply_error(request, std::move(given.error()));
+      else refuse_cast(self, given.error());
+    } else if constexpr (std::is_void_v<typename type::value_type>) {
+      answer_nothing(self, request);
+    } else {
+      if (request.is_call()) self.reply(request, std::move(*given));
+    }
+  } else {
+    if (request.is_call()) self.reply(request, std::forward<R>(given));
+  }
+}
+
+// The handlers of one State, and the coroutine that runs them.
+template <class State>
+struct server_loop {
+  template <class M>
+  static decltype(auto) invoke(process& self, State& state, M& content, message& request) {
+    if constexpr (requires { state.on(self, std::move(content), request); })
+      return state.on(self, std::move(content), request);
+    else if constexpr (requires { state.on(self, std::move(content)); }) return state.on(self, std::move(content));
+    else return state.on(std::move(content));
+  }
+
+  // Awaits a handler that is a task, then answers. `traced` is the handler's name, or empty.
+  template <class Running>
+  static task<> finish(process& self, message* request, Running running, std::string traced) {
+    if constexpr (std::same_as<Running, task<>>) {
+      co_await std::move(running);
+      if (!traced.empty()) trace_return(self, traced, value());
+      answer_nothing(self, *request);
+    } else {
+      auto given = co_await std::move(running);
+      if (!traced.empty()) trace_return(self, traced, shown_reply(given));
+      answer(self, *request, std::move(given));
+    }
+  }
+
+  template <class M>
+  static std::string trace_handler(process& self, const char* entry, const M& content) {
+    std::string name = handler_name(self, entry, M::troupe_tag());
+    list arguments;
+    M::troupe_each(content, [&](std::string_view, const auto& field) {
+      arguments.push_back(to_value(field));
+      return true;
+    });
+    trace_call(self, name, std::move(arguments));
+    return name;
+  }
+
+  template <class M>
+  static void run(process& self, State& state, server_context& context, message& request, task<>& pending) {
+    M& content = *static_cast<M*>(request.peek()->payload());
+    ++context.handled;
+    std::string traced;
+    if (calls_traced(self)) [[unlikely]]
+      traced = trace_handler(self, context.entry, content);
+    using returned = std::remove_cvref_t<decltype(invoke(self, state, content, request))>;
+    if constexpr (is_task<returned>) {
+      pending = finish(self, &request, invoke(self, state, content, request), std::move(traced));
+    } else if constexpr (std::is_void_v<returned>) {
+      invoke(self, state, content, request);
+      if (!traced.empty()) [[unlikely]]
+        trace_return(self, traced, value());
+      if (request.is_call()) answer_nothing(self, request);
+    } else {
+      auto given = invoke(self, state, content, request);
+      if (!traced.empty()) [[unlikely]]
+        trace_return(self, traced, shown_reply(given));
+      answer(self, request, std::move(given));
+    }
+  }
+
+  template <class M>
+  static bool run_converted(process& self, State& state, server_context& context, message& request, task<>& pending) {
+    if (!has_tag(request, M::troupe_tag())) return false;
+    error why;
+    if (request.get<M>(&why)) run<M>(self, state, context, request, pending);
+    else refuse_fields(self, context, request, why);
+    return true;
+  }
+
+  // By the payload's type first: one comparison of pointers for each message listed. Then by tag: values, wire bytes.
+  template <class... M>
+  static task<> dispatch(process& self, State& state, server_context& context, message& request, handles<M...>) {
+    task<> pending;
+    const message_type* type = request.peek()->type;
+    if (((type == &type_of<M> && (run<M>(self, state, context, request, pending), true)) || ...)) return pending;
+    server_event event = classify(context, request);
+    if (event == server_event::other && (run_converted<M>(self, state, context, request, pending) || ...))
+      return pending;
+    return special(self, state, context, request, event);
+  }
+
+  static task<> special(process& self, State& state, server_context& context, message& request, server_event event) {
+    if (event == server_event::system) {
+      handle_system(self, context, request);
+      return {};
+    }
+    if (event == server_event::parent_exit) {
+      context.ending = request.get<exit_message>()->reason;
+      return {};
+    }
+    if constexpr (requires(down& ended) { state.on_down(self, ended); }) {
+      if (event == server_event::down) return begin_hook([&] { return state.on_down(self, *request.get<down>()); });
+    }
+    if constexpr (requires(exit_message& ended) { state.on_exit(self, ended); }) {
+      if (event == server_event::exit)
+        return begin_hook([&] { return state.on_exit(self, *request.get<exit_message>()); });
+    }
+    if constexpr (requires { state.on_other(self, request); })
+      return begin_hook([&] { return state.on_other(self, request); });
+    refuse_unknown(self, context, request);
+    return {};
+  }
+
+  static result<value> show(const void* state_given) {
+    const auto& state = *static_cast<const State*>(state_given);
+    if constexpr (requires { to_value(state.state()); }) return to_value(state.state());
+    else if constexpr (encodable<State>) return to_value(state);
+    else return error(errc::unsupported, "this server shows no state: it has neither state() nor TROUPE_FIELDS");
+  }
+  static value redact(const void* state_given, value shown) {
+    if constexpr (requires(const State& s, value v) {
+                    { s.redact(std::move(v)) } -> std::same_as<value>;
+                  }) {
+      return static_cast<const State*>(state_given)->redact(std::move(shown));
+    }
+    return shown;
+  }
+
+  static duration wait_of(const State& state) {
+    if constexpr (requires {
+                    { state.timeout() } -> std::convertible_to<duration>;
+                  })
+      return state.timeout();
+    else return wait_forever;
+  }
+  static task<> on_silence(process& self, State& state) {
+    if constexpr (requires { state.on_timeout(self); }) return begin_hook([&] { return state.on_timeout(self); });
+    else return {};
+  }
+
+  static task<init_result> finish_init(process& self, State* state) {
+    using returned = decltype(state->init(self));
+    if constexpr (!is_task<returned>) {
+      co_return init_outcome([&] { return state->init(self); });
+    } else if constexpr (std::same_as<returned, task<>>) {
+      auto running = state->init(self);
+      co_await std::move(running);
+      co_return init_result::ok();
+    } else {
+      auto running = state->init(self);
+      auto given = co_await std::move(running);
+      co_return init_outcome([&] { return std::move(given); });
+    }
+  }
+  template <class Init>
+  static init_result init_outcome(Init init) {
+    using returned = std::invoke_result_t<Init&>;
+    if constexpr (std::is_void_v<returned>) {
+      init();
+      return init_result::ok();
+    } else if constexpr (std::same_as<returned, init_result>) {
+      return init();
+    } else {
+      static_assert(std::same_as<returned, result<void>>, "init returns nothing, result<void> or init_result");
+      auto given = init();
+      return given ? init_result::ok() : init_result::stop(exit_reason(given.error()));
+    }
+  }
+  static constexpr bool has_init = requires(State s, process& p) { s.init(p); };
+};
+
+template <class State, class... Args>
+task<> server_body(process& self, server_start how, Args... args) {
+  using loop = server_loop<State>;
+  State state(std::move(args)...);
+  server_context context(self, how, entry_of<State>(), &state);
+  context.show = &loop::show;
+  context.redact = &loop::redact;
+  if constexpr (loop::has_init) {
+    auto starting = loop::finish_init(self, &state);
+    init_result began = co_await std::move(starting);
+    if (!began.is_ok()) {
+      if (began.is_ignore()) tell_starter(self, how, true);
+      self.exit(began.reason());
+    }
+  }
+  tell_starter(self, how, false);
+
+  message current;  // while it is held unanswered, its caller waits: it hears the exit reason once the process is gone
+  std::exception_ptr failure;
+  try {
+    if constexpr (requires { state.on_continue(self); }) {
+      task<> pending = begin_hook([&] { return state.on_continue(self); });
+      if (pending) co_await std::move(pending);
+    }
+    while (!context.ending) {
+      auto received = co_await self.receive(loop::wait_of(state));
+      task<> pending;
+      if (received) {
+        current = std::move(*received);
+        pending = loop::dispatch(self, state, context, current, typename State::messages{});
+      } else {
+        pending = loop::on_silence(self, state);
+      }
+      if (pending) co_await std::move(pending);
+      if (context.suspended) {
+        task<> quiet = stay_suspended(self, &context);
+        co_await std::move(quiet);
+      }
+    }
+  } catch (...) {
+    failure = std::current_exception();
+  }
+
+  const exit_reason reason = failure ? reason_of(failure) : *context.ending;
+  if constexpr (requires { state.terminate(self, reason); }) {
+    task<> ending = begin_hook([&] { return state.terminate(self, reason); });
+    if (ending) co_await std::move(ending);
+  }
+  report_end(self, context, current, reason);
+  self.exit(reason);
+}
+
+}  // namespace detail
+}  // namespace troupe

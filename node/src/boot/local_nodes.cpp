@@ -1,0 +1,54 @@
+#include "boot/local_nodes.hpp"
+
+#include <troupe/bus/run_directory.hpp>
+#include <troupe/bus/security.hpp>
+
+namespace troupe::internal {
+namespace {
+
+local_node shown(const bus::run_directory& directory, bus::node_entry&& entry) {
+  local_node out;
+  out.lock = (directory.path() / (entry.name + ".lock")).string();
+  for (const bus::endpoint& where : entry.endpoints) out.endpoints.push_back(where.text());
+  out.name = std::move(entry.name);
+  out.os_pid = entry.os_pid;
+  out.application = std::move(entry.application);
+  out.version = std::move(entry.version);
+  return out;
+}
+
+}  // namespace
+
+result<std::vector<local_node>> local_nodes() {
+  auto directory = bus::run_directory::open();
+  if (!directory) return directory.error();
+  auto found = directory->list();
+  if (!found) return found.error();
+  std::vector<local_node> out;
+  for (bus::node_entry& entry : *found) out.push_back(shown(*directory, std::move(entry)));
+  return out;
+}
+
+result<local_node> find_local_node(std::string_view name) {
+  auto directory = bus::run_directory::open();
+  if (!directory) return directory.error();
+  auto found = directory->lookup(name);
+  if (!found) return found.error();
+  return shown(*directory, std::move(*found));
+}
+
+result<std::string> local_nodes_folder() {
+  auto directory = bus::run_directory::open();
+  if (!directory) return directory.error();
+  return directory->path().string();
+}
+
+result<std::string> find_cookie(std::optional<std::string> file) {
+  const bool asked = file.has_value();
+  auto found = bus::load_cookie(bus::cookie_environment(std::move(file)));
+  if (found) return std::move(found->value);
+  if (asked || found.error() != errc::not_found) return found.error();
+  return std::string();
+}
+
+}  // namespace troupe::internal

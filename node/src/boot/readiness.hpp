@@ -1,0 +1,35 @@
+#pragma once
+// Telling whoever started this program that it is ready, or why it is not: the `--daemon` parent through a pipe,
+// systemd through its datagram socket.
+#include <string>
+#include <string_view>
+
+namespace troupe::internal {
+
+// Made once, first thing in run(): takes its two variables out of the environment, so that children of ours do not
+// speak in our name, and makes the pipe close-on-exec. Thread: main.
+class readiness {
+ public:
+  readiness();
+  ~readiness();
+  readiness(const readiness&) = delete;
+  readiness& operator=(const readiness&) = delete;
+
+  [[nodiscard]] bool daemon() const noexcept { return daemon_; }  // this is the process that --daemon started
+  void ready(std::string_view node_name);                         // once
+  void failed(std::string_view cause);                            // instead of it
+  void stopping();
+
+ private:
+  void tell_parent(std::string_view text);
+  void tell_systemd(std::string_view text);
+
+  int pipe_ = -1;
+  bool daemon_ = false;
+  std::string notify_socket_;
+};
+
+inline constexpr const char* ready_fd_variable = "TROUPE_READY_FD";
+inline constexpr const char* daemon_variable = "TROUPE_DAEMON";
+
+}  // namespace troupe::internal

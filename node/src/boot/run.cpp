@@ -1,0 +1,293 @@
+#include <troupe/run.hpp>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <mutex>
+
+#include "boot/config_service.hpp"
+#include "boot/console.hpp"
+#include "boot/daemon.hpp"
+#include "boot/readiness.hpp"
+#include "boot/run_options.hpp"
+#include "boot/signals.hpp"
+#include "boot/user.hpp"
+#include "dist/distribution.hpp"
+#include "observe/log_writer.hpp"
+#include "runtime/core.hpp"
+
+namespace troupe {
+namespace {
+
+using namespace internal;
+
+// That somebody wants this program to stop, and why. Thread-safe; `fd` wakes the main thread.
+class stop_wish {
+ public:
+  stop_wish() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  ~stop_wish() { close(fd_); }
+  stop_wish(const stop_wish&) = delete;
+  stop_wish& operator=(const stop_wish&) = delete;
+
+  // True for the first.
+  bool ask(std::string why) {
+    std::lock_guard guard(mutex_);
+    if (!why_.empty()) return false;
+    why_ = std::move(why);
+    std::uint64_t one = 1;
+    (void)!write(fd_, &one, sizeof one);
+    return true;
+  }
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  [[nodiscard]] std::string why() const {
+    std::lock_guard guard(mutex_);
+    return why_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string why_;
+  int fd_;
+};
+
+// Tools ask through this; the node's core owns it.
+class tool_stopper final : public detail::node_stopper {
+ public:
+  explicit tool_stopper(stop_wish& wish) : wish_(wish) {}
+  void request_stop(std::string why) override { wish_.ask(why.empty() ? "asked by a tool" : std::move(why)); }
+
+ private:
+  stop_wish& wish_;
+};
+
+// Owner: run(); main's thread, but for `on_signal`.
+class program {
+ public:
+  program(application app, const parsed_options& given, std::optional<std::string> cookie, readiness& ready)
+      : app_(std::move(app)), given_(given), cookie_(std::move(cookie)), ready_(ready) {}
+
+  int run() {
+    auto values = load_config(app_, given_);
+    if (!values) return did_not_start(values.error().text());
+    if (given_.has("explain-config")) return explain(*values);
+    block_signals();
+    raise_file_limit();
+    open_log(*values);
+    signal_watch signals([this](int number) { on_signal(number); });
+    int code = start(*values);
+    if (code == exit_ok) code = serve(values->get<duration>("node.stop_within").value_or(std::chrono::seconds(30)));
+    node_.reset();
+    log_->stop(std::chrono::seconds(2));
+    return code;
+  }
+
+ private:
+  int did_not_start(const std::string& why) {
+    std::cerr << app_.name << ": did not start: " << why << "\n";
+    if (log_) {
+      logger(log_.get()).critical("did not start", {{"reason", why}});
+      log_->flush(std::chrono::seconds(1));
+    }
+    ready_.failed(why);
+    return exit_failed;
+  }
+
+  static int explain(const config& values) {
+    for (const config_line& line : values.explain()) {
+      std::cout << "# " << line.doc << "\n" << line.path << " = " << line.shown << "   # " << line.source;
+      if (line.source != "default") std::cout << "; default " << line.standard;
+      std::cout << "\n";
+    }
+    return exit_ok;
+  }
+
+  void open_log(const config& values) {
+    log_config how;
+    bool json = values.get<std::string>("log.format").value_or("") == "json";
+    auto form = json ? log_config::form::json : log_config::form::text;
+    how.level = parse_log_level(values.get<std::string>("log.level").value_or("info")).value_or(log_level::info);
+    how.console = values.get<bool>("log.console").value_or(true) && !ready_.daemon() ? form : log_config::form::none;
+    how.console_stdout = true;
+    how.file = values.get<std::string>("log.file").value_or("");
+    how.file_form = form;
+    log_ = std::make_shared<log_writer>(std::move(how));
+  }
+
+  // Everything up to "ready"; exit_ok when it runs.
+  int start(const config& values) {
+    if (cookie_)
+      logger(log_.get())
+          .warning("--cookie shows the cookie to every user of this machine; use --cookie-file or TROUPE_COOKIE");
+    auto options = options_from(app_, values, std::move(cookie_));
+    if (!options) return did_not_start(options.error().message());
+    options->log = log_;
+    auto made = node::start(std::move(*options));
+    if (!made) return did_not_start(made.error().message());
+    node_ = std::move(*made);
+    attach_config(*node_, values);
+    node_->core().attach<detail::node_stopper>(std::make_unique<tool_stopper>(wish_));
+    if (!ready_.daemon()) {
+      console_ = std::make_unique<console>(STDOUT_FILENO);
+      if (auto* output = node_->core().find<user_output>())
+        output->to([this](std::string_view text) { console_->put(text); });
+    }
+    log_listeners();
+    if (int code = start_root(); code != exit_ok) return code;
+    node_->log().notice("ready", {{"node", value(node_->name())}});
+    ready_.ready(node_->name());
+    serving_ = true;
+    return exit_ok;
+  }
+
+  void log_listeners() {
+    list where;
+    if (auto* network = node_->core().find<distribution>()) {
+      for (const auto& each : network->endpoints()) where.emplace_back(each.text());
+    }
+    node_->log().notice("starting", {{"node", value(node_->name())},
+                                     {"application", value(app_.name)},
+                                     {"version", value(app_.version)},
+                                     {"os_pid", value(static_cast<std::int64_t>(getpid()))},
+                                     {"listeners", value(std::move(where))}});
+  }
+
+  int start_root() {
+    auto here = node_->make_handle();
+    if (!here) return did_not_start(here.error().message());
+    main_ = std::move(*here);
+    started root = start_application(*node_, app_);
+    if (!root) {
+      std::string why = root.text();
+      main_.reset();
+      node_->stop(std::chrono::seconds(5));
+      return did_not_start("the application " + app_.name + ": " + why);
+    }
+    if (root.process()) main_->self().monitor(root.process());
+    return exit_ok;
+  }
+
+  // Until somebody asks for a stop or the root supervisor dies; then the orderly end.
+  int serve(duration stop_within) {
+    int code = exit_ok;
+    for (;;) {
+      if (!wish_.why().empty()) break;
+      auto got = main_->receive(duration::zero());
+      if (got) {
+        if (down* ended = got->get<down>()) {
+          std::string why = ended->reason.text();
+          node_->log().critical("the application's root supervisor has ended", {{"reason", ended->reason.term()}});
+          std::cerr << app_.name << ": its root supervisor ended: " << why << "\n";
+          code = exit_failed;
+          break;
+        }
+        continue;
+      }
+      pollfd waiting[2] = {{wish_.fd(), POLLIN, 0}, {main_->fd(), POLLIN, 0}};
+      poll(waiting, 2, -1);
+    }
+    ready_.stopping();
+    if (code == exit_ok) node_->log().notice("stopping", {{"reason", value(wish_.why())}});
+    else wish_.ask("the root supervisor ended");  // a signal from now on is a second one
+    main_.reset();
+    if (!node_->stop(stop_within)) {
+      node_->log().error("not everything ended in time; what was left has been killed",
+                         {{"within", value(print_time(stop_within))}});
+      return exit_failed;
+    }
+    node_->log().notice("stopped");
+    return code;
+  }
+
+  // On the signal thread.
+  void on_signal(int number) {
+    if (number == SIGHUP && ready_.daemon()) {
+      logger(log_.get()).notice("SIGHUP has no meaning here; the log rotates by itself");
+      return;
+    }
+    std::string name = number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGHUP";
+    if (wish_.ask(name)) {
+      // A start cannot be broken off in order: its supervisors do not listen before all children have started.
+      if (!serving_)
+        logger(log_.get())
+            .notice("asked to stop while starting; a second signal ends it now", {{"reason", value(name)}});
+      return;
+    }
+    logger(log_.get()).error("stopping now", {{"reason", "a second " + name}});
+    log_->flush(std::chrono::milliseconds(500));
+    std::_Exit(exit_failed);
+  }
+
+  application app_;
+  const parsed_options& given_;
+  std::optional<std::string> cookie_;
+  readiness& ready_;
+  stop_wish wish_;
+  std::atomic<bool> serving_{false};
+  std::shared_ptr<log_writer> log_;
+  std::unique_ptr<console> console_;
+  std::unique_ptr<node> node_;
+  std::unique_ptr<handle> main_;
+};
+
+// In the parent nothing of a node exists: only its configuration is looked at, so that a mistake in it is told at once.
+int run_daemon(const application& app, const parsed_options& given, std::vector<std::string> words,
+               std::optional<std::string> cookie) {
+  auto values = load_config(app, given);
+  if (!values) {
+    std::cerr << app.name << ": did not start: " << values.error().text() << "\n";
+    return exit_failed;
+  }
+  daemon_options how;
+  how.program = app.name;
+  how.log_file = values->get<std::string>("log.file").value_or("");
+  how.ready_within = given.time("ready-within", std::chrono::seconds(60));
+  if (how.log_file.empty()) {
+    std::cerr << app.name << ": --daemon needs --log-file FILE (or log.file), where its log goes\n";
+    return exit_usage;
+  }
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "--daemon" || words[i].starts_with("--cookie=")) continue;
+    if (words[i] == "--cookie") ++i;
+    else how.words.push_back(std::move(words[i]));
+  }
+  if (cookie) setenv("TROUPE_COOKIE", cookie->c_str(), 1);  // not in argv, where all can read it
+  return start_daemon(how);
+}
+
+int run_checked(int argc, char** argv, application app) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  auto cookie = take_cookie(argc, argv);
+  command_table table = run_table(app);
+  parse_result parsed = parse_command(table, words);
+  if (!parsed.values) {
+    (parsed.status == exit_ok ? std::cout : std::cerr) << parsed.text;
+    return parsed.status;
+  }
+  if (parsed.values->has("version")) {
+    std::cout << app.name << " " << (app.version.empty() ? "0" : app.version) << "\n";
+    return exit_ok;
+  }
+  if (parsed.values->has("daemon")) return run_daemon(app, *parsed.values, std::move(words), std::move(cookie));
+  readiness ready;
+  return program(std::move(app), *parsed.values, std::move(cookie), ready).run();
+}
+
+}  // namespace
+
+int run(int argc, char** argv, application app) {
+  std::string name = app.name;
+  try {
+    return run_checked(argc, argv, std::move(app));
+  } catch (const std::exception& e) {  // of the application's own start function, or out of memory
+    std::cerr << name << ": did not start: " << e.what() << "\n";
+    return exit_failed;
+  }
+}
+
+}  // namespace troupe

@@ -1,0 +1,124 @@
+#include "boot/run_options.hpp"
+
+#include <unistd.h>
+
+#include <cstring>
+
+#include "boot/local_nodes.hpp"
+
+namespace troupe::internal {
+namespace {
+
+constexpr const char* default_config = "config/config.toml";
+
+struct shortcut {
+  const char* option;
+  const char* key;
+  const char* fixed;  // the value that a flag stands for
+};
+constexpr shortcut shortcuts[] = {
+    {"name", "node.name", nullptr},
+    {"listen", "node.listen", nullptr},
+    {"cookie-file", "node.cookie_file", nullptr},
+    {"hidden", "node.hidden", "true"},
+    {"plain-text", "node.plain_text", "true"},
+    {"no-distribution", "node.distribution", "false"},
+    {"log-level", "log.level", nullptr},
+    {"log-file", "log.file", nullptr},
+};
+
+template <class T>
+T required(const config& values, std::string_view path) {
+  auto got = values.get<T>(path);
+  return got ? std::move(*got) : T();
+}
+
+}  // namespace
+
+command_table run_table(const application& app) {
+  command_table table;
+  table.name = app.name.empty() ? "node" : app.name;
+  table.summary = table.name + (app.version.empty() ? "" : " " + app.version) + ": runs until it is told to stop.";
+  table.options = {
+      {"--name", takes::text, "NAME", "name of the node: NAME or NAME@HOST; the application's if not said"},
+      {"--config", takes::text, "FILE", "read this file of configuration instead of config/config.toml", true},
+      {"--set", takes::text, "KEY=VALUE", "set a key of the configuration, over every file", true},
+      {"--explain-config", takes::nothing, "", "print every key with its value, source, default and meaning, and end"},
+      {"--listen", takes::text, "ENDPOINT", "listen there too: tcp://127.0.0.1:4370", true},
+      {"--plain-text", takes::nothing, "", "allow tcp off loopback without encryption"},
+      {"--no-distribution", takes::nothing, "", "only tools of this host may connect"},
+      {"--hidden", takes::nothing, "", "connect to others without being listed"},
+      {"--cookie-file", takes::text, "FILE", "read the cluster's cookie from FILE (mode 0600); else TROUPE_COOKIE"},
+      {"--cookie", takes::text, "VALUE", "for trying things out: the cookie where others can read it"},
+      {"--log-level", takes::text, "LEVEL",
+       "least urgent level that is logged: debug, info, notice, warning, error, …"},
+      {"--log-file", takes::text, "FILE", "log to FILE, rotated at 10 MiB"},
+      {"--daemon", takes::nothing, "", "run in the background; return when ready, or say why not. Needs --log-file"},
+      {"--ready-within", takes::time, "TIME", "with --daemon: how long it may take to be ready; 60s if not said"},
+      {"-v,--version", takes::nothing, "", "print name and version, and end"},
+  };
+  table.example =
+      table.name + " --set log.level=debug\n" + table.name + " --daemon --log-file /tmp/" + table.name + ".log";
+  table.notes =
+      "SIGTERM or SIGINT stops it in order, a second one at once. Exit code 0: stopped as asked; 1: failed; 2: usage.";
+  return table;
+}
+
+std::optional<std::string> take_cookie(int argc, char** argv) {
+  std::optional<std::string> found;
+  for (int i = 1; i < argc && std::strcmp(argv[i], "--") != 0; ++i) {
+    char* text = nullptr;
+    if (std::strcmp(argv[i], "--cookie") == 0 && i + 1 < argc) text = argv[i + 1];
+    else if (std::strncmp(argv[i], "--cookie=", 9) == 0) text = argv[i] + 9;
+    if (!text) continue;
+    found = text;
+    std::memset(text, 'x', std::strlen(text));
+  }
+  return found;
+}
+
+result<config> load_config(const application& app, const parsed_options& given) {
+  config_schema schema = node_config_schema();
+  schema.merge(app.config);
+  config_loader loader(std::move(schema));
+  const auto& files = given.all("config");
+  for (const std::string& file : files) loader.file(file);
+  if (files.empty() && access(default_config, F_OK) == 0) loader.file(default_config);
+  for (const shortcut& each : shortcuts) {
+    if (!given.has(each.option)) continue;
+    std::string text = each.fixed ? each.fixed : "";
+    for (const std::string& word : given.all(each.option)) text += (text.empty() ? "" : ",") + word;
+    loader.set(each.key, text, std::string("--") + each.option);
+  }
+  for (const std::string& assignment : given.all("set")) loader.assignment(assignment);
+  return loader.finish();
+}
+
+result<node_options> options_from(application& app, const config& values, std::optional<std::string> cookie) {
+  node_options out;
+  out.name = required<std::string>(values, "node.name");
+  if (out.name.empty()) out.name = app.name;
+  out.hidden = required<bool>(values, "node.hidden");
+  out.distribution = required<bool>(values, "node.distribution");
+  out.listen = required<std::vector<std::string>>(values, "node.listen");
+  out.plain_text = required<bool>(values, "node.plain_text");
+  out.run_directory = required<std::string>(values, "node.run_directory");
+  out.workers = required<unsigned>(values, "node.workers");
+  out.max_processes = required<std::size_t>(values, "node.max_processes");
+  out.mailbox_limit = required<std::size_t>(values, "node.mailbox_limit");
+  out.application = app.name;
+  out.version = app.version;
+  out.offers = std::move(app.offers);
+  if (cookie) {
+    out.cookie = std::move(*cookie);
+    return out;
+  }
+  std::string file = required<std::string>(values, "node.cookie_file");
+  // Without a cookie only the control key opens this node: tools of this host, which is all that one node needs.
+  auto found = find_cookie(file.empty() ? std::nullopt : std::optional(std::move(file)));
+  if (!found) return found.error();
+  out.cookie = std::move(*found);
+  return out;
+}
+
+}  // namespace troupe::internal

@@ -1,0 +1,26 @@
+#pragma once
+// The command line of every application that is a node, and what it means for the configuration.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <troupe/application.hpp>
+#include <troupe/node.hpp>
+
+#include "boot/options.hpp"
+
+namespace troupe::internal {
+
+[[nodiscard]] command_table run_table(const application& app);
+
+// The value of --cookie, which is overwritten in argv, where every user of the machine can read it. Once, first of all.
+[[nodiscard]] std::optional<std::string> take_cookie(int argc, char** argv);
+
+// Schema of the node and the application; default < config/config.toml (or the --config files) < options < --set.
+[[nodiscard]] result<config> load_config(const application& app, const parsed_options& given);
+
+// What the configuration says of the node. `cookie` is that of take_cookie; without it the usual sources.
+[[nodiscard]] result<node_options> options_from(application& app, const config& values,
+                                                std::optional<std::string> cookie);
+
+}  // namespace troupe::internal

@@ -1,0 +1,92 @@
+#include "boot/signals.hpp"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <system_error>
+
+namespace troupe::internal {
+namespace {
+
+bool ignored(int number) {
+  struct sigaction now{};
+  return sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+sigset_t watched() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGCHLD);
+  if (!ignored(SIGHUP)) sigaddset(&set, SIGHUP);
+  return set;
+}
+
+}  // namespace
+
+void block_signals() {
+  struct sigaction ignore{};
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &ignore, nullptr);
+  // Not those of a fault: blocked, they would end the program without a word or spin. Not those of the terminal's job
+  // control, which are between the shell and the user.
+  sigset_t set;
+  sigfillset(&set);
+  for (int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGTSTP, SIGCONT, SIGTTIN, SIGTTOU,
+                     SIGQUIT, SIGPROF}) {
+    sigdelset(&set, number);
+  }
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+void raise_file_limit() noexcept {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+signal_watch::signal_watch(std::function<void(int)> handler) : handler_(std::move(handler)) {
+  sigset_t set = watched();
+  signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (signals_ < 0 || wake_ < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
+  thread_ = std::thread([this] { watch(); });
+}
+
+signal_watch::~signal_watch() {
+  std::uint64_t one = 1;
+  (void)!write(wake_, &one, sizeof one);
+  thread_.join();
+  close(signals_);
+  close(wake_);
+}
+
+void signal_watch::watch() {
+  pthread_setname_np(pthread_self(), "troupe-signals");
+  for (;;) {
+    pollfd waiting[2] = {{signals_, POLLIN, 0}, {wake_, POLLIN, 0}};
+    if (poll(waiting, 2, -1) < 0 && errno != EINTR) return;
+    if (waiting[1].revents) return;
+    signalfd_siginfo info{};
+    while (read(signals_, &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo != SIGCHLD) {
+        handler_(static_cast<int>(info.ssi_signo));
+      } else if (getpid() == 1) {
+        while (waitpid(-1, nullptr, WNOHANG) > 0) {
+        }
+      }
+    }
+  }
+}
+
+}  // namespace troupe::internal

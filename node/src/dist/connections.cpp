@@ -1,0 +1,264 @@
+// Connections as they come and go. The loop's thread.
+#include <algorithm>
+
+#include "dist/distribution.hpp"
+
+namespace troupe::internal {
+
+using detail::envelope;
+using detail::signal;
+
+namespace {
+
+constexpr std::size_t idle_peers_kept = 64;
+
+envelope* signal_of(signal kind, ticket about) {
+  envelope* e = detail::make_signal(kind);
+  e->from = about.who;
+  e->id = about.id;
+  return e;
+}
+
+// The order of a hash table must not show: a simulation replays.
+template <class Table>
+std::vector<std::pair<typename Table::key_type, typename Table::mapped_type>> sorted(Table& table) {
+  std::vector<std::pair<typename Table::key_type, typename Table::mapped_type>> out(table.begin(), table.end());
+  table.clear();
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return out;
+}
+
+bool is_hidden(const bus::peer_info& peer) { return peer.who.hidden || peer.who.tool; }
+
+value node_event(std::string_view event, const std::string& name, const error* reason) {
+  list out{value(event), value(name)};
+  if (reason) {
+    map info;
+    info.emplace_back("reason", reason->name());
+    info.emplace_back("text", reason->text());
+    out.emplace_back(std::move(info));
+  }
+  return value(std::move(out));
+}
+
+}  // namespace
+
+result<void> distribution::admit(const bus::peer_info& peer) {
+  if (stopping_.load(std::memory_order_relaxed)) return error(errc::shutting_down, "the node is stopping");
+  if (peer.who.name == core_.life()->name) return error(errc::name_taken, "that is this node's own name");
+  if (!core_.options().distribution && !peer.who.tool) {
+    return error(errc::not_allowed, "distribution is switched off on " + core_.life()->name + ": it serves tools only");
+  }
+  if (auto life = intern_life(peer.who.name, peer.who.creation); !life) return life.error();
+  return {};
+}
+
+void distribution::up(const bus::peer_info& info) {
+  auto life = intern_life(info.who.name, info.who.creation);
+  if (!life) {  // `admit` has made it
+    hub_->close(info.id, life.error());
+    return;
+  }
+  peer_ptr p;
+  std::vector<ticket> connected;
+  for (;;) {
+    p = make(info.who.name);
+    std::unique_lock lock(p->mutex);
+    if (p->gone) continue;
+    if (p->state == peer_state::up) {  // the hub ends an old connection first; were it otherwise, nothing may be lost
+      lock.unlock();
+      lose(p, error(errc::noconnection, "replaced by a new connection"), true);
+      continue;
+    }
+    p->state = peer_state::up;
+    p->info = info;
+    p->life = *life;
+    p->up_since = core_.clock().now();
+    p->retry_wait = {};
+    p->retry_at = {};
+    p->last_failure = {};
+    p->congested = false;
+    connections_[info.id] = {p, false};
+    for (auto call = p->owed.calls.begin(); call != p->owed.calls.end();) {
+      call->second.sent = true;
+      if (!call->second.connects) {
+        ++call;
+        continue;
+      }
+      connected.push_back(call->first);
+      call = p->owed.calls.erase(call);
+    }
+    break;
+  }
+  // Tools come and go with every command that somebody types.
+  if (core_.log()) {
+    logger(core_.log())
+        .log(is_hidden(info) ? log_level::debug : log_level::info, "node connected",
+             {{"node", info.who.name}, {"hidden", is_hidden(info)}});
+  }
+  tell_subscribers("nodeup", p->name, is_hidden(info), nullptr);
+  check_outbox(p);
+  std::sort(connected.begin(), connected.end());
+  for (const ticket& waiter : connected) {
+    envelope* reply = detail::make_envelope<value>(signal::reply, true);
+    reply->id = waiter.id;
+    core_.deliver(waiter.who, reply);
+  }
+}
+
+// What was queued while the other side's limits were not known: a signal that no frame of its holds goes back, the rest
+// out.
+void distribution::check_outbox(const peer_ptr& p) {
+  std::vector<ticket> refused;
+  {
+    std::lock_guard lock(p->mutex);
+    if (p->state != peer_state::up) return;
+    std::erase_if(p->outbox, [&](const bytes& one) {
+      if (one.size() <= p->info.theirs.frame_bytes) return false;
+      arrival a;  // such a frame holds one signal
+      auto read = decode_signal(one, core_.options().wire, p->life, core_.life(), a);
+      if (read && (a.what == op::call || a.order)) refused.push_back({a.from, a.order ? a.order->id : a.id});
+      counters_.refused_too_large.fetch_add(1, std::memory_order_relaxed);
+      return true;
+    });
+    for (const ticket& one : refused) p->owed.calls.erase(one);
+    flush_locked(*p);
+  }
+  for (const ticket& one : refused) {
+    core_.answer_call(one.who, one.id, error(errc::too_large, "more than a frame of " + p->name + " holds"));
+  }
+}
+
+void distribution::frame(bus::connection_id id, std::span<const std::byte> payload) {
+  auto found = connections_.find(id);
+  if (found == connections_.end() || found->second.broken) return;
+  const peer_ptr p = found->second.of;
+  std::span<const std::byte> rest = payload;
+  std::uint64_t count = 0;
+  while (!rest.empty()) {
+    arrival a;
+    auto used = decode_signal(rest, core_.options().wire, core_.life(), p->life, a);
+    if (!used) {
+      found->second.broken = true;
+      counters_.bad_signals.fetch_add(1, std::memory_order_relaxed);
+      if (core_.log()) {
+        logger(core_.log())
+            .error("malformed signal, connection closed", {{"node", p->name}, {"reason", used.error().message()}});
+      }
+      hub_->close(id, used.error());
+      return;
+    }
+    rest = rest.subspan(*used);
+    ++count;
+    arrived(p, a);
+  }
+  {
+    std::lock_guard lock(p->mutex);
+    p->signals_in += count;
+  }
+  hub_->consumed(id, payload.size());
+}
+
+void distribution::down(bus::connection_id id, const error& reason) {
+  auto found = connections_.find(id);
+  if (found == connections_.end()) return;
+  const peer_ptr p = found->second.of;
+  connections_.erase(found);
+  {
+    std::lock_guard lock(p->mutex);
+    if (p->info.id != id) return;
+  }
+  lose(p, reason, true);
+}
+
+void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
+  obligations owed;
+  bool hidden = false;
+  {
+    std::lock_guard lock(p->mutex);
+    if (p->state != (was_up ? peer_state::up : peer_state::dialling)) return;
+    owed = std::exchange(p->owed, {});
+    hidden = is_hidden(p->info);
+    counters_.dropped_noconnection.fetch_add(p->outbox_signals, std::memory_order_relaxed);
+    p->dropped += p->outbox_signals;
+    p->outbox.clear();
+    p->outbox_bytes = p->outbox_signals = 0;
+    p->state = peer_state::idle;
+    p->life = nullptr;
+    p->last_failure = reason;
+    if (was_up) {
+      p->retry_wait = {};
+      p->retry_at = {};
+    } else {
+      p->retry_wait = std::clamp(p->retry_wait * 2, options_.retry_first, options_.retry_last);
+      p->retry_at = deadline_after(core_.clock().now(), p->retry_wait);
+    }
+  }
+  if (core_.log()) {
+    const bool planned = reason == errc::closed || reason == errc::shutting_down;
+    logger(core_.log())
+        .log(was_up && !planned && !hidden ? log_level::warning
+             : hidden                      ? log_level::debug
+                                           : log_level::info,
+             was_up ? "node disconnected" : "node not reached", {{"node", p->name}, {"reason", reason.message()}});
+  }
+  settle_losses(*p, owed, reason, was_up);
+  if (was_up) tell_subscribers("nodedown", p->name, hidden, &reason);
+  for (pid watcher : owed.node_watchers) {
+    core_.deliver(watcher, detail::make_envelope<value>(signal::message, node_event("nodedown", p->name, &reason)));
+  }
+  forget_idle();
+}
+
+// Every monitor, link and call towards the lost node is settled here, once.
+void distribution::settle_losses(const peer& p, obligations& owed, const error& reason, bool was_up) {
+  for (const auto& [from, target] : sorted(owed.watched_by)) core_.deliver(target, signal_of(signal::demonitor, from));
+  for (const auto& [ours, theirs] : owed.links) {
+    envelope* told = detail::make_envelope<exit_reason>(signal::exit, exit_reason::noconnection());
+    told->from = theirs;
+    core_.deliver(ours, told);
+  }
+  for (auto& [watcher, target] : sorted(owed.watching)) {
+    envelope* e = signal_of(signal::monitor, watcher);
+    if (target.process) core_.undeliverable(target.process, e, errc::noconnection);
+    else core_.undeliverable(address(target.name, p.name), e, errc::noconnection);
+  }
+  for (const auto& [caller, call] : sorted(owed.calls)) {
+    if (call.abandoned) continue;
+    // Who only wanted the connection is told what went wrong with it.
+    error why(call.connects && !was_up ? reason.code() : errc::noconnection,
+              call.connects ? reason.text() : p.name + ": " + reason.message());
+    why.set_maybe_executed(call.sent && !call.connects);
+    core_.answer_call(caller.who, caller.id, std::move(why));
+  }
+}
+
+void distribution::tell_subscribers(std::string_view event, const std::string& name, bool hidden, const error* reason) {
+  std::vector<pid> told;
+  {
+    std::lock_guard lock(subscribers_mutex_);
+    std::erase_if(subscribers_, [this](const subscription& s) { return !core_.exists(s.who); });
+    const node_class bit = hidden ? node_class::hidden : node_class::visible;
+    for (const subscription& s : subscribers_) {
+      if (has(s.which, bit)) told.push_back(s.who);
+    }
+  }
+  for (pid who : told)
+    core_.deliver(who, detail::make_envelope<value>(signal::message, node_event(event, name, reason)));
+}
+
+// Names that were tried and lost: tools come under a new one each time.
+void distribution::forget_idle() {
+  const time_point now = core_.clock().now();
+  std::lock_guard lock(peers_mutex_);
+  if (peers_.size() <= idle_peers_kept) return;
+  std::erase_if(peers_, [&](const auto& entry) {
+    peer& p = *entry.second;
+    std::lock_guard inner(p.mutex);
+    if (p.state != peer_state::idle || !p.owed.empty() || now < p.retry_at) return false;
+    p.gone = true;
+    return true;
+  });
+}
+
+}  // namespace troupe::internal

@@ -1,0 +1,85 @@
+// How a node that is addressed is found and dialled. The loop's thread, but for begin_dial.
+#include <algorithm>
+
+#include "dist/distribution.hpp"
+
+namespace troupe::internal {
+
+// With the peer's mutex held, on any thread. Looking into the run directory reads files: not here.
+void distribution::begin_dial(const peer_ptr& p) {
+  p->state = peer_state::dialling;
+  post([this, p] { resolve(p); });
+}
+
+result<std::deque<distribution::attempt>> distribution::attempts_for(const std::string& name) const {
+  if (auto legal = check_node_name(name); !legal) return legal.error();
+  std::deque<attempt> out;
+  error why(errc::noconnection, "no endpoint is known for " + name);
+  bus::dial_options how;
+  how.expected_name = name;
+  if (options_.directory) {
+    auto entry = options_.directory->lookup(name);
+    if (entry) {
+      bus::dial_options local = how;
+      // A tool of this user proves that it can read the node's own key; members prove the cookie on every endpoint.
+      if (core_.options().tool && !entry->control_key.empty()) {
+        local.prove = bus::secret::control_key;
+        local.control_key = entry->control_key;
+      }
+      std::stable_partition(entry->endpoints.begin(), entry->endpoints.end(),
+                            [](const bus::endpoint& e) { return e.kind == bus::endpoint::scheme::ipc; });
+      for (bus::endpoint& where : entry->endpoints) out.push_back({std::move(where), local});
+    } else {
+      why = entry.error();
+    }
+  }
+  if (auto known = options_.peers.find(name); known != options_.peers.end()) {
+    for (const bus::endpoint& where : known->second) out.push_back({where, how});
+  }
+  if (out.empty()) return error(errc::noconnection, why.text());
+  return out;
+}
+
+void distribution::resolve(const peer_ptr& p) {
+  {
+    std::lock_guard lock(p->mutex);
+    if (p->state != peer_state::dialling) return;  // it has dialled us meanwhile
+  }
+  auto attempts = attempts_for(p->name);
+  if (!attempts) {
+    lose(p, attempts.error(), false);
+    return;
+  }
+  dial_plan plan{p, std::move(*attempts), {}};
+  try_next(std::move(plan));
+}
+
+void distribution::try_next(dial_plan plan) {
+  attempt next = std::move(plan.left.front());
+  plan.left.pop_front();
+  const bus::dial_id id = hub_->dial(next.where, std::move(next.how));
+  dials_.emplace(id, std::move(plan));
+}
+
+void distribution::dial_failed(bus::dial_id dial, const error& reason) {
+  auto found = dials_.find(dial);
+  if (found == dials_.end()) return;
+  dial_plan plan = std::move(found->second);
+  dials_.erase(found);
+  {
+    std::lock_guard lock(plan.target->mutex);
+    if (plan.target->state != peer_state::dialling) return;
+  }
+  // A refusal says more than silence elsewhere.
+  if (plan.failure.code() == errc::none || plan.failure == errc::noconnection) plan.failure = reason;
+  if (!plan.left.empty() && !stopping_.load(std::memory_order_relaxed)) {
+    try_next(std::move(plan));
+    return;
+  }
+  peer_ptr target = std::move(plan.target);
+  lose(target, plan.failure, false);
+}
+
+void distribution::dial_joined(bus::dial_id dial, bus::connection_id) { dials_.erase(dial); }
+
+}  // namespace troupe::internal

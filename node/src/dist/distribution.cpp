@@ -1,0 +1,146 @@
+#include "dist/distribution.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace troupe::internal {
+
+distribution::distribution(detail::core& core, distribution_options options)
+    : core_(core), options_(std::move(options)) {}
+
+distribution::~distribution() {
+  core_.set_router(nullptr);
+  stopping_.store(true);
+  // What is posted later finds nobody; what runs on the loop now has ended when this returns.
+  options_.loop->run([alive = alive_] { *alive = false; });
+  hub_.reset();
+}
+
+void distribution::post(std::move_only_function<void()> work) {
+  options_.loop->post([alive = alive_, work = std::move(work)]() mutable {
+    if (*alive) work();
+  });
+}
+
+result<void> distribution::start() {
+  const node_options& node = core_.options();
+  bus::hub_options hub;
+  hub.self.name = core_.life()->name;
+  hub.self.creation = core_.life()->creation;
+  hub.self.hidden = node.hidden || node.tool;
+  hub.self.tool = node.tool;
+  hub.self.application = node.application;
+  hub.self.features = {"signals"};
+  hub.self.needs = {"signals"};
+  hub.security.cookie = options_.cookie;
+  hub.security.plain_text_allowed = node.plain_text;
+  if (options_.claim) hub.security.control_key = options_.claim->control_key();
+  hub.limits = node.wire;
+  hub.random = std::shared_ptr<random_source>(std::shared_ptr<void>(), &core_.random());  // the core outlives the hub
+  hub.log = core_.log();
+  hub.transport = std::move(options_.transport);
+  hub.queue_bytes = options_.queue_bytes * 2;
+  hub.reserve_bytes = options_.queue_bytes * 2;
+  auto made = bus::hub::make(std::move(hub), *this);
+  if (!made) return made.error();
+  hub_ = std::move(*made);
+  core_.set_router(this);
+
+  std::vector<bus::endpoint> wanted;
+  if (options_.claim && !node.tool) wanted.push_back(options_.claim->ipc());
+  wanted.insert(wanted.end(), options_.listen.begin(), options_.listen.end());
+  for (const bus::endpoint& where : wanted) {
+    auto bound = hub_->listen(where);
+    if (!bound) return error(bound.error().code(), "cannot listen on " + where.text() + ": " + bound.error().text());
+    endpoints_.push_back(std::move(*bound));
+    if (core_.log()) logger(core_.log()).info("listening", {{"endpoint", endpoints_.back().text()}});
+  }
+  if (!options_.claim || node.tool) return {};
+  bus::node_entry entry;
+  entry.creation = core_.life()->creation;
+  entry.endpoints = endpoints_;
+  entry.os_pid = ::getpid();
+  entry.application = node.application;
+  entry.version = node.version;
+  return options_.claim->announce(std::move(entry));
+}
+
+void distribution::stop(time_point deadline) {
+  if (stopping_.exchange(true) || !hub_) return;
+  const duration left = std::max(deadline - core_.clock().now(), duration::zero());
+  // At least a moment: a goodbye that does not leave makes a planned stop look like a crash.
+  const auto within = std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(left),
+                                 std::chrono::milliseconds(100), std::chrono::milliseconds(1000));
+  // What the last processes sent goes first.
+  options_.loop->run([this] {
+    for (auto& [id, connection] : connections_) {
+      std::lock_guard lock(connection.of->mutex);
+      if (connection.of->state == peer_state::up) flush_locked(*connection.of);
+    }
+  });
+  hub_->stop(within);
+}
+
+std::vector<std::string> distribution::nodes(node_class which) const {
+  std::vector<std::string> out;
+  const bool known = has(which, node_class::known);
+  if (known || has(which, node_class::current)) out.push_back(core_.life()->name);
+  std::shared_lock lock(peers_mutex_);
+  for (const auto& [name, p] : peers_) {
+    std::lock_guard inner(p->mutex);
+    const bool hidden = p->info.who.hidden || p->info.who.tool;
+    const bool fits = p->state == peer_state::up && has(which, hidden ? node_class::hidden : node_class::visible);
+    if (fits || (known && p->state != peer_state::idle)) out.push_back(name);
+  }
+  lock.unlock();
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+bool distribution::disconnect(std::string_view node) {
+  peer_ptr p = find(node);
+  if (!p) return false;
+  std::lock_guard lock(p->mutex);
+  if (p->state != peer_state::up) return false;
+  flush_locked(*p);
+  hub_->close(p->info.id, error(errc::closed, "disconnected"));
+  return true;
+}
+
+void distribution::monitor_nodes(pid subscriber, bool on, node_class which) {
+  std::lock_guard lock(subscribers_mutex_);
+  std::erase_if(subscribers_, [&](const subscription& s) {
+    return !core_.exists(s.who) || (!on && s.who == subscriber && s.which == which);
+  });
+  if (on) subscribers_.push_back({subscriber, which});
+}
+
+void distribution::monitor_node(pid watcher, const std::string& node, bool on) {
+  for (;;) {
+    peer_ptr p = on ? make(node) : find(node);
+    if (!p) return;
+    std::lock_guard lock(p->mutex);
+    if (p->gone) continue;
+    auto& watchers = p->owed.node_watchers;
+    if (!on) {
+      auto one = std::find(watchers.begin(), watchers.end(), watcher);
+      if (one != watchers.end()) watchers.erase(one);
+      return;
+    }
+    // Watchers that have ended leave no growth behind.
+    if (watchers.size() == watchers.capacity()) std::erase_if(watchers, [this](pid w) { return !core_.exists(w); });
+    watchers.push_back(watcher);
+    if (p->state == peer_state::idle) begin_dial(p);
+    return;
+  }
+}
+
+result<distribution*> start_distribution(detail::core& core, distribution_options options) {
+  if (core.life()->name == nonode) return error(errc::bad_name, "a node without a name has no network");
+  distribution& made = core.attach(std::make_unique<distribution>(core, std::move(options)));
+  if (auto started = made.start(); !started) return started.error();
+  return &made;
+}
+
+}  // namespace troupe::internal

@@ -1,0 +1,182 @@
+#pragma once
+// This node among others: connections, signals to and from other nodes, the work that they ask for.
+//
+// Design notes
+// * A signal is encoded by the thread that sends it, appended to its peer's outbox under the peer's mutex, and leaves
+// in a
+//   frame with whatever came until the bus's loop got round to it: coalescing costs no timer and no wait. One mutex
+//   orders everything to a peer, so the order of each pair holds for all kinds of signals.
+// * Sending to a node that is not connected dials it in the background; what is sent meanwhile waits in the same
+// outbox,
+//   bounded. A dial that fails and a connection that is lost end the same way: `lose`.
+// * `obligations` are noted when a signal is appended or arrives, under the same mutex. `lose` takes them out at once,
+// so
+//   each monitor, link and call is settled exactly once: by the signal that arrived, or by noconnection.
+// * Order at the end of a connection (hub_events): every frame that had arrived, then DOWNs and EXITs and failed calls,
+//   then `nodedown`. All come from the loop's thread, so each process sees them in that order.
+// * Above the mark (`queue_bytes`) messages, calls and orders are refused and counted; everything else is let through,
+// and
+//   the hub ends the connection when its reserve for that overflows.
+// * The policy for who connects to whom is `explicit_only`: nobody dials a node that none of its processes addresses.
+#include <atomic>
+#include <map>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include <troupe/bus/hub.hpp>
+#include <troupe/bus/run_directory.hpp>
+#include <troupe/cluster.hpp>
+
+#include "dist/peer.hpp"
+#include "runtime/core.hpp"
+
+namespace troupe::internal {
+
+enum class mesh_policy : std::uint8_t { explicit_only };
+
+struct distribution_options {
+  std::shared_ptr<bus::loop> loop;              // may be shared by nodes
+  std::unique_ptr<bus::transport> transport;    // on that loop
+  std::optional<bus::run_directory> directory;  // where nodes of this host are found
+  std::unique_ptr<bus::name_claim> claim;       // of a node that listens: its ipc endpoint and its control key
+  std::vector<bus::endpoint> listen;            // further endpoints
+  std::map<std::string, std::vector<bus::endpoint>, std::less<>> peers;  // nodes that no run directory knows
+  std::string cookie;
+  mesh_policy mesh = mesh_policy::explicit_only;
+  duration retry_first = std::chrono::milliseconds(100), retry_last = std::chrono::seconds(30);
+  std::size_t queue_bytes = 4u << 20;  // that wait for one peer: then messages are refused
+};
+
+struct distribution_counters {
+  std::atomic<std::uint64_t> refused_overloaded{0}, refused_too_large{0}, dropped_noconnection{0}, stale{0},
+      late_replies{0}, bad_signals{0}, ignored_signals{0}, rpc_served{0}, spawns_served{0};
+};
+
+// Owner: its node's core, as a service. Thread-safe; the events come on the loop's thread.
+class distribution final : public detail::service, public detail::router, private bus::hub_events {
+ public:
+  distribution(detail::core& core, distribution_options options);
+  ~distribution() override;
+  [[nodiscard]] result<void> start();       // hub, endpoints, announcement
+  void stop(time_point deadline) override;  // goodbye to everybody
+
+  // -- detail::router
+  void route(pid to, detail::envelope* e) override;
+  void route(const std::string& name, const std::string& node, detail::envelope* e) override;
+
+  // -- requests; each is answered by a reply or reply_error to `from` with `id`
+  void connect(const std::string& node, pid from, std::uint64_t id);
+  void request(const std::string& node, const work_order& order);
+  // Nobody waits for that answer any more; a linked process that it would have told of is ended.
+  void abandon(const std::string& node, pid from, std::uint64_t id);
+
+  // -- who is there
+  [[nodiscard]] std::vector<std::string> nodes(node_class which) const;
+  bool disconnect(std::string_view node);
+  void monitor_nodes(pid subscriber, bool on, node_class which);
+  void monitor_node(pid watcher, const std::string& node, bool on);
+  [[nodiscard]] const std::vector<bus::endpoint>& endpoints() const noexcept { return endpoints_; }
+  [[nodiscard]] const distribution_counters& counters() const noexcept { return counters_; }
+  // {peers = {{name, creation, class, endpoint, bytes_in, …}, …}, endpoints = {…}, counters = {…}}
+  [[nodiscard]] value info();
+  [[nodiscard]] bus::hub& hub() noexcept { return *hub_; }
+
+ private:
+  using peer_ptr = std::shared_ptr<peer>;
+  struct subscription {
+    pid who;
+    node_class which;
+  };
+  // What to note when a signal is appended.
+  struct outgoing {
+    detail::signal kind = detail::signal::message;
+    pid from, to;
+    std::uint64_t id = 0;
+    std::string_view name;
+    const work_order* order = nullptr;
+  };
+  enum class verdict : std::uint8_t { accepted, again, no_connection, overloaded, too_large, stale };
+
+  // routing.cpp: any thread
+  [[nodiscard]] peer_ptr find(std::string_view name) const;
+  [[nodiscard]] peer_ptr make(const std::string& name);
+  void send(const std::string& node, pid to, const std::string& name, detail::envelope* e);
+  [[nodiscard]] verdict append(const peer_ptr& p, const wire_buffer& signal, const node_life* assumed,
+                               const outgoing& what);
+  [[nodiscard]] verdict judge(const peer_ptr& p, const outgoing& what, std::size_t size);
+  static bool note(peer& p, const outgoing& what);
+  void put_frame(peer& p, std::span<const std::byte> signal);
+  void refuse(verdict why, const peer_ptr& p, pid to, const std::string& name, detail::envelope* e);
+  void post(std::move_only_function<void()> work);
+  void flush_locked(peer& p);
+  [[nodiscard]] error refusal(verdict why, const peer_ptr& p);
+
+  // dialling.cpp: the loop's thread, but for begin_dial
+  void begin_dial(const peer_ptr& p);  // with its mutex held
+  void resolve(const peer_ptr& p);
+  struct attempt {
+    bus::endpoint where;
+    bus::dial_options how;
+  };
+  struct dial_plan {
+    peer_ptr target;
+    std::deque<attempt> left;
+    error failure;
+  };
+  void try_next(dial_plan plan);
+  [[nodiscard]] result<std::deque<attempt>> attempts_for(const std::string& name) const;
+  void dial_failed(bus::dial_id dial, const error& reason) override;
+  void dial_joined(bus::dial_id dial, bus::connection_id connection) override;
+
+  // connections.cpp: the loop's thread
+  [[nodiscard]] result<void> admit(const bus::peer_info& peer) override;
+  void up(const bus::peer_info& peer) override;
+  void frame(bus::connection_id connection, std::span<const std::byte> payload) override;
+  void down(bus::connection_id connection, const error& reason) override;
+  void lose(const peer_ptr& p, const error& reason, bool was_up);
+  void settle_losses(const peer& p, obligations& owed, const error& reason, bool was_up);
+  void tell_subscribers(std::string_view event, const std::string& name, bool hidden, const error* reason);
+  void check_outbox(const peer_ptr& p);
+  void forget_idle();
+
+  // arrivals.cpp: the loop's thread
+  void arrived(const peer_ptr& p, arrival& a);
+  void arrived_content(const peer_ptr& p, arrival& a);
+  void arrived_down(const peer_ptr& p, arrival& a);
+  void arrived_link_signal(const peer_ptr& p, arrival& a);
+  void arrived_monitor(const peer_ptr& p, arrival& a);
+  void arrived_demonitor(const peer_ptr& p, arrival& a);
+  void arrived_order(const peer_ptr& p, work_order& order);
+  void settle_call(const peer_ptr& p, ticket answered, const arrival& a);
+  void kill_late_spawn(const peer_ptr& p, ticket caller, pid child);
+  void deliver(const arrival& a, detail::envelope* e);
+
+  detail::core& core_;
+  distribution_options options_;
+  std::unique_ptr<bus::hub> hub_;
+  std::vector<bus::endpoint> endpoints_;
+  distribution_counters counters_;
+  std::atomic<bool> stopping_{false};
+
+  mutable std::shared_mutex peers_mutex_;
+  std::map<std::string, peer_ptr, std::less<>> peers_;
+  mutable std::mutex subscribers_mutex_;
+  std::vector<subscription> subscribers_;
+
+  // the loop's thread
+  struct connection {
+    peer_ptr of;
+    bool broken = false;  // sent something malformed: the rest is not read
+  };
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::map<bus::connection_id, connection> connections_;
+  std::map<bus::dial_id, dial_plan> dials_;
+};
+
+// Attached to the core, and its router. errc: bad_name for a node without a name, and what the hub and `listen` say.
+[[nodiscard]] result<distribution*> start_distribution(detail::core& core, distribution_options options);
+
+}  // namespace troupe::internal

@@ -1,0 +1,266 @@
+// How a signal leaves: encoded by its sender, noted, appended to its peer's outbox. Any thread.
+#include <algorithm>
+
+#include "dist/distribution.hpp"
+
+namespace troupe::internal {
+
+using detail::envelope;
+using detail::signal;
+
+namespace {
+
+constexpr std::size_t coalesced_bytes = 64u << 10;
+constexpr std::size_t kept_scratch = 256u << 10;
+
+// One per thread, so that encoding needs no lock and allocates seldom.
+[[gnu::noinline]] wire_buffer& scratch() {
+  thread_local wire_buffer buffer;
+  if (buffer.raw().capacity() > kept_scratch) buffer = wire_buffer();
+  buffer.clear();
+  return buffer;
+}
+
+// Is it worth a connection of its own? What answers or ends something is not: losing the connection has told it
+// already.
+bool dials(signal kind) {
+  switch (kind) {
+    case signal::message:
+    case signal::call:
+    case signal::link:
+    case signal::monitor:
+    case signal::exit_asked:
+    case signal::group_leader: return true;
+    default: return false;
+  }
+}
+
+// May be refused when too much waits already; all else must arrive.
+bool may_refuse(const signal kind) { return kind == signal::message || kind == signal::call; }
+
+}  // namespace
+
+distribution::peer_ptr distribution::find(std::string_view name) const {
+  std::shared_lock lock(peers_mutex_);
+  auto found = peers_.find(name);
+  return found == peers_.end() ? nullptr : found->second;
+}
+
+distribution::peer_ptr distribution::make(const std::string& name) {
+  if (peer_ptr known = find(name)) return known;
+  std::lock_guard lock(peers_mutex_);
+  auto& entry = peers_[name];
+  if (!entry) entry = std::make_shared<peer>(name);
+  return entry;
+}
+
+void distribution::route(pid to, envelope* e) {
+  if (to.node() == core_.life()->name) {  // ours, but of an earlier life
+    counters_.stale.fetch_add(1, std::memory_order_relaxed);
+    core_.undeliverable(to, e, e->kind == signal::call ? errc::stale : errc::noproc);
+    return;
+  }
+  send(to.life() ? to.life()->name : std::string(nonode), to, {}, e);
+}
+
+void distribution::route(const std::string& name, const std::string& node, envelope* e) {
+  if (node == core_.life()->name) core_.deliver(address(name), e);
+  else send(node, pid(), name, e);
+}
+
+void distribution::send(const std::string& node, pid to, const std::string& name, envelope* e) {
+  struct owner {
+    envelope*& held;
+    ~owner() {
+      if (held) discard(held);
+    }
+  } guard{e};
+  outgoing what{e->kind, e->from, to, e->id, name, nullptr};
+  for (;;) {
+    peer_ptr p = dials(e->kind) ? make(node) : find(node);
+    verdict outcome = verdict::no_connection;
+    if (p) {
+      const node_life* life = nullptr;
+      {
+        std::lock_guard lock(p->mutex);
+        life = p->life;
+      }
+      wire_buffer& encoded = scratch();
+      destination whom{to, name, life};
+      if (!encode_signal(encoded, core_.life(), whom, e)) return;
+      outcome = append(p, encoded, life, what);
+    }
+    if (outcome == verdict::again) continue;
+    if (outcome != verdict::accepted) refuse(outcome, p, to, name, std::exchange(e, nullptr));
+    return;
+  }
+}
+
+void distribution::request(const std::string& node, const work_order& order) {
+  outgoing what{signal::call, order.from, pid(), order.id, order.entry, &order};
+  for (;;) {
+    peer_ptr p = make(node);
+    const node_life* life = nullptr;
+    {
+      std::lock_guard lock(p->mutex);
+      life = p->life;
+    }
+    wire_buffer& encoded = scratch();
+    encode_order(encoded, core_.life(), order);
+    verdict outcome = append(p, encoded, life, what);
+    if (outcome == verdict::again) continue;
+    if (outcome != verdict::accepted) {
+      error why = refusal(outcome, p);
+      if (order.from) core_.answer_call(order.from, order.id, std::move(why));
+    }
+    return;
+  }
+}
+
+void distribution::connect(const std::string& node, pid from, std::uint64_t id) {
+  for (;;) {
+    peer_ptr p = make(node);
+    std::unique_lock lock(p->mutex);
+    if (p->gone) continue;
+    if (p->state == peer_state::up) break;
+    p->owed.calls[{from, id}].connects = true;
+    if (p->state == peer_state::idle) begin_dial(p);  // asked for by name: whatever failed before
+    return;
+  }
+  envelope* reply = detail::make_envelope<value>(signal::reply, true);
+  reply->id = id;
+  core_.deliver(from, reply);
+}
+
+void distribution::abandon(const std::string& node, pid from, std::uint64_t id) {
+  peer_ptr p = find(node);
+  if (!p) return;
+  std::lock_guard lock(p->mutex);
+  auto found = p->owed.calls.find({from, id});
+  if (found == p->owed.calls.end()) return;
+  if (found->second.connects) p->owed.calls.erase(found);
+  else found->second.abandoned = true;
+}
+
+distribution::verdict distribution::append(const peer_ptr& p, const wire_buffer& encoded, const node_life* assumed,
+                                           const outgoing& what) {
+  std::lock_guard lock(p->mutex);
+  if (p->gone || p->life != assumed) return verdict::again;
+  verdict outcome = judge(p, what, encoded.size());
+  if (outcome != verdict::accepted) {
+    ++p->refused;
+    return outcome;
+  }
+  if (p->state == peer_state::idle) begin_dial(p);
+  if (!note(*p, what)) return verdict::accepted;  // settled already: nothing to say
+  put_frame(*p, encoded.data());
+  ++p->signals_out;
+  if (p->state != peer_state::up) return verdict::accepted;
+  if (p->outbox_bytes >= coalesced_bytes) {
+    flush_locked(*p);
+  } else if (!p->flush_posted) {
+    p->flush_posted = true;
+    post([this, p] {
+      std::lock_guard again(p->mutex);
+      p->flush_posted = false;
+      if (p->state == peer_state::up) flush_locked(*p);
+    });
+  }
+  return verdict::accepted;
+}
+
+// With the peer's mutex held.
+distribution::verdict distribution::judge(const peer_ptr& p, const outgoing& what, std::size_t size) {
+  if (stopping_.load(std::memory_order_relaxed) && p->state != peer_state::up) return verdict::no_connection;
+  if (p->state == peer_state::idle) {
+    if (!dials(what.kind)) return verdict::no_connection;
+    if (core_.clock().now() < p->retry_at) return verdict::no_connection;
+  }
+  if (p->state == peer_state::up) {
+    if (what.to && what.to.life() != p->life) return verdict::stale;
+    if (size > p->info.theirs.frame_bytes) return verdict::too_large;
+    if (p->congested) p->congested = hub_->queued(p->info.id) > options_.queue_bytes;
+  }
+  const bool full = p->congested || p->outbox_bytes + size > options_.queue_bytes;
+  return full && may_refuse(what.kind) ? verdict::overloaded : verdict::accepted;
+}
+
+// What the signal promises or settles. False: it is of no use to the other side any more.
+bool distribution::note(peer& p, const outgoing& what) {
+  obligations& owed = p.owed;
+  switch (what.kind) {
+    case signal::call:
+      if (what.from) {
+        auto& call = owed.calls[{what.from, what.id}];
+        call.sent = p.state == peer_state::up;
+        call.watch = what.order ? what.order->watch : 0;
+        call.linked = what.order && what.order->link;
+      }
+      return true;
+    case signal::monitor: owed.watching[{what.from, what.id}] = {what.to, std::string(what.name)}; return true;
+    case signal::demonitor: return owed.watching.erase({what.from, what.id}) > 0;
+    case signal::down: owed.watched_by.erase({what.to, what.id}); return true;
+    case signal::link: owed.links.emplace(what.from, what.to); return true;
+    case signal::unlink:
+    case signal::unlink_ack:
+    case signal::exit: owed.links.erase({what.from, what.to}); return true;
+    default: return true;
+  }
+}
+
+void distribution::put_frame(peer& p, std::span<const std::byte> encoded) {
+  std::size_t most = coalesced_bytes;
+  if (p.state == peer_state::up) most = std::min(most, p.info.theirs.frame_bytes);
+  else most = std::min<std::size_t>(most, 1024);  // the smallest that a peer may ask for
+  if (p.outbox.empty() || p.outbox.back().size() + encoded.size() > most) p.outbox.emplace_back();
+  bytes& last = p.outbox.back();
+  last.insert(last.end(), encoded.begin(), encoded.end());
+  p.outbox_bytes += encoded.size();
+  ++p.outbox_signals;
+}
+
+void distribution::flush_locked(peer& p) {
+  for (bytes& one : p.outbox) {
+    // A failure means that the connection has ended: `down` is on its way and settles everything.
+    if (!hub_->send(p.info.id, std::move(one), bus::delivery::must)) ++p.dropped;
+  }
+  p.outbox.clear();
+  p.outbox_bytes = p.outbox_signals = 0;
+  p.congested = hub_->queued(p.info.id) > options_.queue_bytes;
+}
+
+error distribution::refusal(verdict why, const peer_ptr& p) {
+  switch (why) {
+    case verdict::overloaded:
+      counters_.refused_overloaded.fetch_add(1, std::memory_order_relaxed);
+      return {errc::overloaded, "too much waits for " + p->name + " already"};
+    case verdict::too_large:
+      counters_.refused_too_large.fetch_add(1, std::memory_order_relaxed);
+      return {errc::too_large, "more than a frame of " + p->name + " holds"};
+    case verdict::stale:
+      counters_.stale.fetch_add(1, std::memory_order_relaxed);
+      return {errc::stale, "a process of an earlier life of " + p->name};
+    default: break;
+  }
+  counters_.dropped_noconnection.fetch_add(1, std::memory_order_relaxed);
+  if (!p) return errc::noconnection;
+  std::lock_guard lock(p->mutex);
+  if (p->last_failure.code() == errc::none) return errc::noconnection;
+  return {errc::noconnection, p->last_failure.message()};
+}
+
+void distribution::refuse(verdict why, const peer_ptr& p, pid to, const std::string& name, envelope* e) {
+  error reason = refusal(why, p);
+  if (e->kind == signal::call) {
+    core_.answer_call(e->from, e->id, std::move(reason));
+    discard(e);
+    return;
+  }
+  // To links and monitors an earlier life is like a process that has ended.
+  const errc code = why == verdict::stale ? errc::noproc : reason.code();
+  const std::string& node = p ? p->name : std::string();
+  if (to) core_.undeliverable(to, e, code);
+  else core_.undeliverable(address(name, node), e, code);
+}
+
+}  // namespace troupe::internal

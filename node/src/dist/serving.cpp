@@ -1,0 +1,122 @@
+#include "dist/serving.hpp"
+
+#include <algorithm>
+
+#include "runtime/remote_support.hpp"
+
+namespace troupe::internal {
+
+namespace {
+
+// Tells a held process that its link and monitor are in place.
+struct start_work {
+  bool go = true;
+  TROUPE_MESSAGE(start_work, "troupe.start", go)
+};
+
+error no_such(const detail::core& core, const std::string& name, const catalogue_entry* found) {
+  std::string text = "\"" + name + "\" is not offered by " + core.life()->name;
+  if (found)
+    text = "\"" + name + "\" is a " + (found->what == catalogue_entry::kind::process ? "process" : "function") +
+           " of the catalogue";
+  return {errc::undef, std::move(text)};
+}
+
+const catalogue_entry* find_entry(const detail::core& core, const std::string& name, catalogue_entry::kind kind,
+                                  error& why) {
+  const catalogue_entry* found = core.options().offers.find(name);
+  if (found && found->what == kind) return found;
+  why = no_such(core, name, found);
+  return nullptr;
+}
+
+// The one handler of exceptions beside the process's entry: who called must learn that, and why, its function threw.
+// The process still ends with it, so that it is reported here too.
+task<> run_rpc(process& self, const catalogue_entry* entry, value arguments, message call) {
+  const bool traced = detail::calls_traced(self);
+  if (traced) {
+    list given = arguments.items() ? *arguments.items() : list{};
+    detail::trace_call(self, entry->name, std::move(given));
+  }
+  auto running = entry->run(self, std::move(arguments));
+  try {
+    auto got = co_await std::move(running);
+    if (traced) detail::trace_return(self, entry->name, got ? *got : to_value(got.error()));
+    if (got) self.reply(call, std::move(*got));
+    else self.reply_error(call, std::move(got.error()));
+  } catch (const std::exception& thrown) {
+    error why(errc::exception, detail::exception_type_name() + ": " + thrown.what());
+    why.set_maybe_executed(true);
+    self.reply_error(call, std::move(why));
+    throw;
+  }
+}
+
+task<> run_entry(process& self, const catalogue_entry* entry, value arguments, bool held) {
+  if (held) {
+    auto go = co_await self.receive<start_work>(wait_forever);
+    static_cast<void>(go.or_exit());
+  }
+  auto running = entry->run(self, std::move(arguments));
+  auto ended = co_await std::move(running);
+  static_cast<void>(ended.or_exit());
+}
+
+// A wrong number of arguments is told to who asked; a wrong type ends the process, whose reason says so.
+result<void> check_arguments(const catalogue_entry& entry, const value& arguments) {
+  const list* items = arguments.items();
+  const bool open = !entry.arguments.empty() && entry.arguments.back().ends_with("...");
+  if (!items) return error(errc::bad_argument, "a list of arguments expected");
+  if (open || items->size() == entry.arguments.size()) return {};
+  return error(errc::bad_argument, std::to_string(entry.arguments.size()) + " argument(s) expected, " +
+                                       std::to_string(items->size()) + " given");
+}
+
+}  // namespace
+
+void serve_rpc(detail::core& core, work_order order) {
+  error why;
+  const catalogue_entry* entry = find_entry(core, order.entry, catalogue_entry::kind::function, why);
+  if (!entry) {
+    if (order.from) core.answer_call(order.from, order.id, std::move(why));
+    else if (core.log()) logger(core.log()).warning("cast to an unknown function", {{"function", order.entry}});
+    return;
+  }
+  message call;
+  if (order.from) {
+    detail::envelope* e = detail::make_envelope<value>(detail::signal::call);
+    e->from = order.from;
+    e->id = order.id;
+    e->next = reinterpret_cast<detail::envelope*>(&core);  // a taken call: dropped unanswered, it says so to the caller
+    call = message(e);
+  }
+  spawn_options options;
+  options.group_leader = order.leader;
+  options.entry = entry->name.c_str();
+  auto made =
+      detail::spawn_in(core, nullptr, std::move(options), &run_rpc, entry, std::move(order.arguments), std::move(call));
+  if (made) return;
+  if (call && order.from) {  // not even a process for it
+    call.peek()->replied = true;
+    core.answer_call(order.from, order.id, made.error());
+  }
+}
+
+result<spawned> serve_spawn(detail::core& core, const work_order& order, process* parent, bool held) {
+  error why;
+  const catalogue_entry* entry = find_entry(core, order.entry, catalogue_entry::kind::process, why);
+  if (!entry) return why;
+  if (auto fits = check_arguments(*entry, order.arguments); !fits) return fits.error();
+  spawn_options options;
+  options.group_leader = order.leader;
+  options.entry = entry->name.c_str();
+  options.link = parent && order.link;
+  options.monitor = parent && order.watch;
+  return detail::spawn_in(core, parent, std::move(options), &run_entry, entry, order.arguments, held);
+}
+
+void release_held(detail::core& core, pid child) {
+  core.deliver(child, detail::make_envelope<start_work>(detail::signal::message));
+}
+
+}  // namespace troupe::internal

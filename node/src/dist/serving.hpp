@@ -1,0 +1,18 @@
+#pragma once
+// The catalogue at work: processes that run functions and entries for whoever asked, here or elsewhere.
+#include <troupe/spawn.hpp>
+
+#include "dist/signals.hpp"
+#include "runtime/core.hpp"
+
+namespace troupe::internal {
+
+// Runs the function in a process of its own, which answers order.from; refusals are answered at once.
+void serve_rpc(detail::core& core, work_order order);
+
+// Starts the process of the catalogue. `parent` is the spawner when it is local: then link and monitor are tied here.
+// `held`: it begins only when released. errc: undef, bad_argument, system_limit, shutting_down.
+[[nodiscard]] result<spawned> serve_spawn(detail::core& core, const work_order& order, process* parent, bool held);
+void release_held(detail::core& core, pid child);
+
+}  // namespace troupe::internal

@@ -1,0 +1,66 @@
+#pragma once
+// The server that a supervisor is. Children are few: found by a look through the list.
+#include <deque>
+#include <string>
+#include <vector>
+
+#include <troupe/supervisor.hpp>
+
+namespace troupe::internal {
+
+// "Try again to start it": sent to itself after a restart that failed.
+struct try_again {
+  std::string id;
+  TROUPE_MESSAGE(try_again, "supervisor.try_again", id)
+};
+
+class supervisor_state {
+ public:
+  static constexpr const char* entry = "supervisor";
+  using messages = handles<ask_which_children, ask_count_children, ask_restart_child, ask_terminate_child,
+                           ask_delete_child, ask_start_child, try_again>;
+  using start_reply = result<std::optional<pid>>;
+
+  explicit supervisor_state(troupe::supervisor plan);
+
+  task<init_result> init(process& self);
+  std::vector<child_info> on(const ask_which_children& ask) const;
+  child_counts on(const ask_count_children& ask) const;
+  task<start_reply> on(process& self, ask_restart_child ask);
+  task<result<void>> on(process& self, ask_terminate_child ask);
+  result<void> on(const ask_delete_child& ask);
+  task<start_reply> on(process& self, ask_start_child ask);
+  task<> on(process& self, try_again again);
+  task<> on_exit(process& self, exit_message& ended);
+  void on_down(process& self, down& ended);  // of a child that ended after we had stopped waiting for it
+  task<> terminate(process& self, const exit_reason& reason);
+  [[nodiscard]] value state() const;
+
+ private:
+  struct child {
+    child_spec spec;
+    pid process;
+    bool restarting = false;
+  };
+  using position = std::size_t;
+  static constexpr position nowhere = static_cast<position>(-1);
+
+  [[nodiscard]] position find(std::string_view id) const noexcept;
+  [[nodiscard]] position find(pid process) const noexcept;
+  task<started> start_one(process& self, position at);
+  task<> stop_one(process& self, position at);
+  task<> stop_from(process& self, position first);  // in reverse order
+  task<> child_ended(process& self, position at, exit_reason reason);
+  task<> restart(process& self, position at);
+  void count_restart(process& self, const std::string& id);  // ends the supervisor when there were too many
+
+  void report(process& self, std::string_view context, const child& about, pid process,
+              const exit_reason& reason) const;
+  void report_progress(process& self, const child& about) const;
+
+  troupe::supervisor plan_;
+  std::vector<child> children_;
+  std::deque<time_point> restarts_;
+};
+
+}  // namespace troupe::internal

@@ -1,0 +1,30 @@
+#include <troupe/call.hpp>
+
+#include "runtime/process_private.hpp"
+
+namespace troupe::detail {
+
+void start_call(process& self, const address& to, envelope* request, wait_state& wait, duration limit) {
+  wait.reply_id = self.make_ref_id();
+  wait.deadline = wait_deadline(self, limit);
+  wait.takes_messages = false;
+  request->id = wait.reply_id;
+  process_private::wait(self) = &wait;  // a reply may come while we still run
+  self.send_envelope(to, request);
+}
+
+error reply_failure(envelope* reply, const wait_state& wait, const address& to) {
+  if (reply) {
+    message taken(reply);
+    if (reply->kind == signal::reply_error) {
+      error why;
+      if (error* told = taken.get<error>(&why)) return *told;
+      return why;
+    }
+    return {errc::bad_message, "an answer that is none"};
+  }
+  error late = timeout_error(wait);
+  return error(errc::timeout, to.text() + " did not answer in time; " + late.text()).set_maybe_executed(true);
+}
+
+}  // namespace troupe::detail

@@ -1,0 +1,399 @@
+#include "runtime/core.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "runtime/process_private.hpp"
+
+namespace troupe::detail {
+
+static_assert(sizeof(process) <= 192, "a process's control block has grown: what few need belongs into cold_part");
+
+struct core::segment {
+  alignas(64) std::byte memory[segment_size * sizeof(process)];
+  [[nodiscard]] process* at(std::size_t i) noexcept { return std::launder(reinterpret_cast<process*>(memory) + i); }
+};
+
+std::string_view to_string(process_status status) noexcept {
+  switch (status) {
+    case process_status::runnable: return "runnable";
+    case process_status::running: return "running";
+    case process_status::waiting: return "waiting";
+    case process_status::exiting: return "exiting";
+  }
+  return "unknown";
+}
+
+core::core(core_options options) : options_(std::move(options)), life_(options_.life) {
+  segment_count_ = (options_.node.max_processes + segment_size) / segment_size + 1;
+  segments_ = std::make_unique<std::atomic<segment*>[]>(segment_count_);
+  used_slots_.store(1);  // index 0 is nobody's: an id of 0 means none
+}
+
+core::~core() {
+  while (!services_.empty()) services_.pop_back();
+  scheduler().forget(this);
+  for (std::size_t s = 0; s < segment_count_; ++s) {
+    segment* seg = segments_[s].load();
+    if (!seg) continue;
+    for (std::size_t i = 0; i < segment_size; ++i) {
+      if (s * segment_size + i < used_slots_.load()) seg->at(i)->~process();
+    }
+    delete seg;
+  }
+}
+
+// -- slots
+
+process* core::slot(std::uint64_t id) const noexcept {
+  std::size_t index = static_cast<std::uint32_t>(id);
+  if (index == 0 || index >= used_slots_.load(std::memory_order_acquire)) return nullptr;
+  segment* seg = segments_[index / segment_size].load(std::memory_order_acquire);
+  return seg ? seg->at(index % segment_size) : nullptr;
+}
+
+result<process*> core::take_slot() {
+  if (stopping()) return error(errc::shutting_down, "the node is stopping");
+  std::lock_guard lock(slots_mutex_);
+  if (free_) {
+    auto* p = static_cast<process*>(free_);
+    free_ = p->next_run;
+    p->next_run = nullptr;
+    live_.fetch_add(1, std::memory_order_relaxed);
+    return p;
+  }
+  std::size_t index = used_slots_.load(std::memory_order_relaxed);
+  if (index > options_.node.max_processes) {
+    return error(errc::system_limit,
+                 std::to_string(options_.node.max_processes) + " processes are running: node option max_processes");
+  }
+  auto& place = segments_[index / segment_size];
+  if (!place.load(std::memory_order_relaxed)) place.store(new segment, std::memory_order_release);
+  process* p = process_private::make_in(place.load(std::memory_order_relaxed)->at(index % segment_size));
+  process_private::index(*p) = static_cast<std::uint32_t>(index);
+  process_private::core_of(*p) = this;
+  process_private::inbox(*p).store(process_private::closed, std::memory_order_relaxed);
+  used_slots_.store(index + 1, std::memory_order_release);
+  live_.fetch_add(1, std::memory_order_relaxed);
+  return p;
+}
+
+void core::open_slot(process& p, pid leader, std::size_t mailbox_limit, bool by_thread) noexcept {
+  using priv = process_private;
+  priv::leader(p) = leader;
+  priv::limit(p).store(static_cast<std::uint32_t>(std::min<std::size_t>(mailbox_limit, UINT32_MAX)),
+                       std::memory_order_relaxed);
+  priv::queued(p).store(0, std::memory_order_relaxed);
+  priv::reductions(p).store(0, std::memory_order_relaxed);
+  priv::armed(p) = time_point::max();
+  priv::trace(p).store(by_thread ? trace_flag::by_thread : 0, std::memory_order_relaxed);
+  const std::uint64_t tag = priv::tag_of(priv::generation(p).load(std::memory_order_relaxed));
+  priv::inbox(p).store(tag | priv::empty, std::memory_order_release);
+  counters_.spawned.fetch_add(1, std::memory_order_relaxed);
+}
+
+void core::abandon_slot(process& p) noexcept {
+  process_private::flags(p) = 0;
+  process_private::parent(p) = 0;
+  process_private::memory(p).store(0, std::memory_order_relaxed);
+  delete std::exchange(process_private::cold_of(p), nullptr);
+  {
+    std::lock_guard lock(slots_mutex_);
+    p.next_run = free_;
+    free_ = &p;
+    live_.fetch_sub(1, std::memory_order_acq_rel);
+  }
+  if (stopping()) {
+    std::lock_guard lock(gone_mutex_);
+    gone_.notify_all();
+  }
+}
+
+void core::retire(process& p) {
+  counters_.exited.fetch_add(1, std::memory_order_relaxed);
+  process_private::generation(p).fetch_add(1, std::memory_order_release);
+  abandon_slot(p);
+}
+
+bool core::exists(pid p) const noexcept {
+  if (!is_local(p)) return false;
+  process* found = slot(p.id());
+  if (!found) return false;
+  auto generation = static_cast<std::uint32_t>(p.id() >> 32);
+  std::uint64_t inbox = process_private::inbox(*found).load(std::memory_order_seq_cst);
+  return process_private::generation(*found).load(std::memory_order_acquire) == generation &&
+         (inbox & process_private::tag_mask) == process_private::tag_of(generation) &&
+         (inbox & ~process_private::tag_mask) != process_private::closed;
+}
+
+std::vector<pid> core::processes() const {
+  std::vector<pid> out;
+  out.reserve(process_count());
+  const std::size_t used = used_slots_.load(std::memory_order_acquire);
+  for (std::size_t i = 1; i < used; ++i) {
+    process* p = slot(i);
+    if (!p) continue;
+    std::uint64_t generation = process_private::generation(*p).load(std::memory_order_acquire);
+    pid id(life_, generation << 32 | i);
+    if (exists(id)) out.push_back(id);
+  }
+  return out;
+}
+
+std::optional<process_summary> core::summary(pid p) const {
+  if (!exists(p)) return std::nullopt;
+  return process_private::summary(*slot(p.id()), life_);
+}
+
+process_summary process_private::summary(const process& p, const node_life* life) noexcept {
+  process_summary out;
+  out.id = pid(life, static_cast<std::uint64_t>(p.generation_.load(std::memory_order_relaxed)) << 32 | p.index_);
+  out.entry = p.entry_ ? std::string_view(p.entry_) : std::string_view("process");
+  out.status = static_cast<process_status>(p.status_.load(std::memory_order_relaxed));
+  out.server = p.trace_.load(std::memory_order_relaxed) & trace_flag::server;
+  out.queued = p.waiting_messages();
+  out.memory = sizeof(process) + p.memory_.load(std::memory_order_relaxed);
+  out.reductions = p.reductions_.load(std::memory_order_relaxed);
+  return out;
+}
+
+bool core::inspect(pid p, std::move_only_function<void(process&)> look) {
+  process* found = exists(p) ? slot(p.id()) : nullptr;
+  if (!found) return false;
+  envelope* e = make_envelope<inspection>(signal::inspect, std::move(look));
+  if (process_private::push(*found, static_cast<std::uint32_t>(p.id() >> 32), e) == push_outcome::pushed) return true;
+  release_envelope(e);
+  return false;
+}
+
+process_details core::details(process& self, std::size_t message_limit) {
+  process_details out;
+  out.summary = process_private::summary(self, self.core().life());
+  out.name = self.name();
+  out.group_leader = process_private::leader(self);
+  out.trap_exits = self.traps_exits();
+  if (auto parent = process_private::parent(self)) out.parent = pid(self.core().life(), parent);
+  if (wait_state* wait = process_private::wait(self)) {
+    std::string_view file = wait->where.file_name();
+    if (auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
+    out.waits_at = std::string(file) + ":" + std::to_string(wait->where.line());
+  }
+  if (cold_part* cold = process_private::cold_of(self)) {
+    out.label = cold->label;
+    out.metadata = cold->metadata;
+    out.links.assign(cold->links.begin(), cold->links.end());
+    for (const auto& [id, entry] : cold->monitors) {
+      out.monitors.emplace_back(ref(self.core().life(), id), entry.name.empty() ? entry.target.text() : entry.name);
+    }
+    for (const auto& watcher : cold->watchers) out.monitored_by.push_back(watcher.first);
+  }
+  for (envelope* e = process_private::first(self); e && out.messages.size() < message_limit; e = e->next) {
+    out.messages.push_back(envelope_value(*e));
+  }
+  return out;
+}
+
+bool core::set_trace(pid p, std::uint32_t flags) {
+  if (!exists(p)) return false;
+  auto& bits = process_private::trace(*slot(p.id()));
+  std::uint32_t before = bits.load(std::memory_order_relaxed);
+  while (!bits.compare_exchange_weak(before, (before & ~trace_flag::all) | (flags & trace_flag::all))) {
+  }
+  return true;
+}
+
+bool core::is_system(const process& self) noexcept {
+  const char* entry = process_private::entry(const_cast<process&>(self));
+  return entry && std::strncmp(entry, "troupe.", 7) == 0;
+}
+
+// -- signals
+
+void core::deliver(pid to, envelope* e) {
+  if (!is_local(to)) {
+    if (to && to.node() == life_->name) undeliverable(to, e, errc::stale);
+    else if (router_ && to) router_->route(to, e);
+    else undeliverable(to, e, to ? errc::noconnection : errc::noproc);
+    return;
+  }
+  process* p = slot(to.id());
+  if (p && options_.node.encode_always && e->kind == signal::message && e->type && e->type->encode &&
+      e->type != &wire_type) {
+    wire_buffer out;
+    e->type->encode(e->payload(), *wire_writer(out));
+    replace_envelope(e, make_envelope<wire_payload>(e->kind, wire_payload{std::move(out).take()}));
+    e->type = &wire_type;
+  }
+  push_outcome outcome =
+      p ? process_private::push(*p, static_cast<std::uint32_t>(to.id() >> 32), e) : push_outcome::dead;
+  if (outcome == push_outcome::dead) undeliverable(to, e, errc::noproc);
+  else if (outcome == push_outcome::full) undeliverable(to, e, errc::overloaded);
+}
+
+void core::deliver(const address& to, envelope* e) {
+  if (!to.by_name()) {
+    deliver(to.pid(), e);
+    return;
+  }
+  if (!to.node().empty() && to.node() != life_->name) {
+    if (router_) router_->route(to.name(), to.node(), e);
+    else undeliverable(to, e, errc::noconnection);
+    return;
+  }
+  if (auto found = whereis(to.name())) deliver(*found, e);
+  else undeliverable(to, e, errc::noproc);
+}
+
+namespace {
+
+std::string describe(const address& to, errc why) {
+  switch (why) {
+    case errc::noproc: return to.by_name() ? "no process is registered as " + to.text() : to.text() + " does not exist";
+    case errc::noconnection: return "no connection to the node of " + to.text();
+    case errc::overloaded: return "the mailbox of " + to.text() + " is full";
+    case errc::stale: return to.text() + " belongs to an earlier life of this node";
+    default: return to.text();
+  }
+}
+
+}  // namespace
+
+void core::undeliverable(pid to, envelope* e, errc why) { undeliverable(address(to), e, why); }
+
+void core::undeliverable(const address& to, envelope* e, errc why) {
+  const exit_reason seen = why == errc::noconnection ? exit_reason::noconnection() : exit_reason::noproc();
+  switch (e->kind) {
+    case signal::message:
+      (why == errc::overloaded     ? counters_.mailbox_refused
+       : why == errc::noconnection ? counters_.dead_letters_noconnection
+       : to.by_name()              ? counters_.dead_letters_noname
+                                   : counters_.dead_letters_noproc)
+          .fetch_add(1, std::memory_order_relaxed);
+      break;
+    case signal::call:
+      answer_call(e->from, e->id, error(why, describe(to, why)));
+      e->replied = true;
+      break;
+    case signal::monitor: {
+      envelope* told = make_envelope<down>(signal::down, ref(e->from.life(), e->id), to.pid(), seen);
+      told->from = to.pid();
+      told->id = e->id;
+      deliver(e->from, told);
+      break;
+    }
+    case signal::link: {
+      envelope* told = make_envelope<exit_reason>(signal::exit, seen);
+      told->from = to.pid();
+      deliver(e->from, told);
+      break;
+    }
+    case signal::unlink: {
+      envelope* ack = make_signal(signal::unlink_ack);
+      ack->from = to.pid();
+      deliver(e->from, ack);
+      break;
+    }
+    default: break;
+  }
+  release_envelope(e);
+}
+
+void core::answer_call(pid caller, std::uint64_t id, error why) {
+  envelope* e = make_envelope<error>(signal::reply_error, std::move(why));
+  e->id = id;
+  deliver(caller, e);
+}
+
+// -- names
+
+result<void> core::register_name(pid p, std::string_view name) {
+  if (name.empty() || name.size() > 255) return failure(errc::bad_name, "a name has 1 to 255 bytes");
+  if (std::any_of(name.begin(), name.end(),
+                  [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '@' || c == '<' || c == 127; })) {
+    return failure(errc::bad_name,
+                   "\"" + std::string(name) + "\": a name holds no space, control character, '@' or '<'");
+  }
+  if (name == "undefined" || name == "nil")
+    return failure(errc::bad_name, "the name \"" + std::string(name) + "\" is reserved");
+  if (!exists(p)) return failure(errc::noproc, p.text() + " is no living process of this node");
+  process& target = *slot(p.id());
+  {
+    std::unique_lock lock(names_mutex_);
+    if (auto held = names_.find(name); held != names_.end()) {
+      return failure(errc::name_taken, "\"" + std::string(name) + "\" is the name of " + held->second.text());
+    }
+    if (auto held = named_.find(p); held != named_.end()) {
+      return failure(errc::already_named, p.text() + " is registered as \"" + held->second + "\"");
+    }
+    names_.emplace(name, p);
+    named_.emplace(p, name);
+    process_private::trace(target).fetch_or(trace_flag::named, std::memory_order_seq_cst);
+    // A process that closed its mailbox meanwhile may have looked at the flag before we set it.
+    if (!exists(p)) {
+      names_.erase(names_.find(name));
+      named_.erase(p);
+      return failure(errc::noproc, p.text() + " has ended");
+    }
+  }
+  if (probe_) probe_->named(target, name, true);
+  return {};
+}
+
+bool core::unregister_name(std::string_view name) {
+  pid held;
+  {
+    std::unique_lock lock(names_mutex_);
+    auto found = names_.find(name);
+    if (found == names_.end()) return false;
+    held = found->second;
+    named_.erase(held);
+    names_.erase(found);
+    if (process* p = slot(held.id())) process_private::trace(*p).fetch_and(~trace_flag::named);
+  }
+  if (probe_ && exists(held)) probe_->named(*slot(held.id()), name, false);
+  return true;
+}
+
+void core::forget_name(pid p) {
+  std::unique_lock lock(names_mutex_);
+  auto found = named_.find(p);
+  if (found == named_.end()) return;
+  names_.erase(found->second);
+  named_.erase(found);
+}
+
+std::string core::name_of(pid p) const {
+  std::shared_lock lock(names_mutex_);
+  auto found = named_.find(p);
+  return found == named_.end() ? std::string() : found->second;
+}
+
+result<pid> core::whereis(std::string_view name) const {
+  std::shared_lock lock(names_mutex_);
+  auto found = names_.find(name);
+  if (found == names_.end()) return error(errc::noproc, "no process is registered as \"" + std::string(name) + "\"");
+  return found->second;
+}
+
+std::vector<std::pair<std::string, pid>> core::registered() const {
+  std::shared_lock lock(names_mutex_);
+  return {names_.begin(), names_.end()};
+}
+
+// -- services
+
+void core::add_service(std::type_index type, std::unique_ptr<service> made) {
+  std::lock_guard lock(services_mutex_);
+  services_.emplace_back(type, std::move(made));
+}
+
+service* core::find_service(std::type_index type) const noexcept {
+  std::lock_guard lock(services_mutex_);
+  for (const auto& [key, held] : services_) {
+    if (key == type) return held.get();
+  }
+  return nullptr;
+}
+
+}  // namespace troupe::detail

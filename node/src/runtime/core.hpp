@@ -1,0 +1,260 @@
+#pragma once
+// The machine: processes, names, signals. Knows no network and no behaviour; what lies above comes in through the three
+// interfaces declared here.
+//
+// Design notes
+// * A process's control block is a slot of a table of segments. Blocks are recycled, never freed while the core lives,
+//   so a stale pointer is always readable; a pid's id is generation << 32 | index.
+// * `inbox` is one word: the upper 16 bits are the low bits of the generation, the rest is a stack of envelopes, or
+//   `waiting` (parked: whoever pushes must schedule it) or `closed`. A push is one compare-and-swap, which therefore
+//   can only reach the life of the process that its sender meant.
+// * Everything between processes is a signal in that one queue: messages, links, exits, monitors, inspections. The
+//   receiver handles them in order when it fetches, so the order of each pair holds for all of them.
+// * A parked process needs no timer of its own per wait: one entry is armed at its earliest deadline and looked at when
+//   it fires (a wait that ended early leaves it for the next).
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <span>
+#include <string>
+#include <typeindex>
+#include <vector>
+
+#include <troupe/node.hpp>
+
+namespace troupe::internal {
+class scheduler;
+}
+
+namespace troupe::detail {
+
+// Signals for processes elsewhere. `dist` is one; without it they are answered with noconnection.
+// Takes ownership of `e`. Called on any thread; never blocks.
+class router {
+ public:
+  virtual ~router() = default;
+  virtual void route(pid to, envelope* e) = 0;
+  // To a name on another node. A monitor or call answers noproc or noconnection to e->from.
+  virtual void route(const std::string& name, const std::string& node, envelope* e) = 0;
+};
+
+// Names that are not local ({global, name} and the like, later).
+class name_directory {
+ public:
+  virtual ~name_directory() = default;
+  [[nodiscard]] virtual result<pid> whereis(const value& name) = 0;
+};
+
+// Watches the machine: traces, crash reports, counters. Every hook is called on the thread of the process concerned and
+// must neither block nor throw. Hooks of a traced process are called only while its trace flag is set.
+class probe {
+ public:
+  virtual ~probe() = default;
+  virtual void received(process& self, const envelope& e) = 0;  // put into its mailbox
+  virtual void sent(process& self, const address& to, const envelope& e) = 0;
+  virtual void called(process& self, std::string_view function, list arguments) = 0;
+  virtual void returned(process& self, std::string_view function, const value& result) = 0;
+  virtual void spawned(process& child, pid parent) = 0;                           // life events: always
+  virtual void named(process& self, std::string_view name, bool registered) = 0;  // called, so keep cheap
+  virtual void exited(process& self, const exit_reason& reason) = 0;
+};
+
+// Bits of process::flags / trace flags.
+namespace trace_flag {
+inline constexpr std::uint32_t named = 1u;      // not a trace: has a local name
+inline constexpr std::uint32_t by_thread = 4u;  // not a trace: a `handle`, woken through its port
+inline constexpr std::uint32_t server = 2u;     // not a trace: answers sys.get_state
+inline constexpr std::uint32_t receive = 1u << 8, send = 1u << 9, call = 1u << 10, all = receive | send | call;
+}  // namespace trace_flag
+
+enum class process_status : std::uint8_t { runnable, running, waiting, exiting };
+[[nodiscard]] std::string_view to_string(process_status status) noexcept;
+
+// What can be read of a process without disturbing it.
+struct process_summary {
+  pid id;
+  std::string_view entry;
+  process_status status = process_status::waiting;
+  bool server = false;
+  std::size_t queued = 0, memory = 0;
+  std::uint64_t reductions = 0;
+};
+
+// Asked of the process itself, which fills it at its next turn.
+struct process_details {
+  process_summary summary;
+  std::string name, label, waits_at;  // "file.cpp:12" of the await it is parked on
+  std::vector<pid> links;
+  std::vector<std::pair<ref, std::string>> monitors;
+  std::vector<pid> monitored_by;
+  pid group_leader, parent;
+  bool trap_exits = false;
+  map metadata;
+  list messages;  // the first `message_limit`, when asked for
+};
+
+// Counters with a reason each; "nothing is dropped silently".
+struct core_counters {
+  std::atomic<std::uint64_t> dead_letters_noproc{0}, dead_letters_noname{0}, dead_letters_noconnection{0},
+      mailbox_refused{0}, late_replies{0}, print_dropped{0}, spawned{0}, exited{0},
+      crashed{0};  // ended for another reason than normal or shutdown
+};
+
+// Attached to a node by a layer above, found by its type, destroyed in reverse order of attaching.
+class service {
+ public:
+  virtual ~service() = default;
+  virtual void stop(time_point deadline) { (void)deadline; }  // before the processes are gone
+};
+
+// Who ends the program when a tool asks a node to stop. Attached by run(); an embedded node has none.
+class node_stopper : public service {
+ public:
+  virtual void request_stop(std::string why) = 0;  // returns at once
+};
+
+struct core_options {
+  const node_life* life = nullptr;
+  std::shared_ptr<troupe::clock> clock;
+  std::shared_ptr<random_source> random;
+  std::shared_ptr<internal::scheduler> scheduler;
+  std::shared_ptr<log_sink> log;
+  node_options node;
+};
+
+// Owner: its node. Thread-safe unless said otherwise.
+class core {
+ public:
+  explicit core(core_options options);
+  ~core();
+
+  // -- signals
+  void deliver(pid to, envelope* e);  // local or through the router; takes ownership
+  void deliver(const address& to, envelope* e);
+  // What a signal that reached nobody is answered with: DOWN for a monitor, EXIT for a link, an error for a call.
+  void undeliverable(pid to, envelope* e, errc why);
+  void undeliverable(const address& to, envelope* e, errc why);
+  void answer_call(pid caller, std::uint64_t id, error why);
+  void set_router(router* r) noexcept { router_ = r; }
+  void set_probe(probe* p) noexcept { probe_ = p; }
+  [[nodiscard]] probe* watching() const noexcept { return probe_; }
+
+  // -- processes
+  [[nodiscard]] bool is_local(pid p) const noexcept { return p.life() == life_; }
+  [[nodiscard]] bool exists(pid p) const noexcept;
+  [[nodiscard]] std::vector<pid> processes() const;
+  [[nodiscard]] std::size_t process_count() const noexcept { return live_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::optional<process_summary> summary(pid p) const;
+  // A control block, not yet reachable by its pid. errc: system_limit, shutting_down.
+  [[nodiscard]] result<process*> take_slot();
+  void open_slot(process& p, pid leader, std::size_t mailbox_limit,
+                 bool by_thread = false) noexcept;  // its mailbox accepts from here on
+  void abandon_slot(process& p) noexcept;           // never opened
+  void retire(process& p);                          // opened, its mailbox closed again: the last act of its own thread
+  // Runs `look` in the process at its next turn, on its thread. False, and `look` is gone unrun, when it has ended.
+  bool inspect(pid p, std::move_only_function<void(process&)> look);
+  [[nodiscard]] static process_details details(process& self, std::size_t message_limit);  // inside `inspect`
+  // Sets exactly these trace flags; false when the process has ended.
+  bool set_trace(pid p, std::uint32_t flags);
+  [[nodiscard]] static bool is_system(const process& self) noexcept;
+  // Inside `inspect`: whatever this process waits for ends at once as if its time were over. How an evaluation is
+  // interrupted without ending its process.
+  static void expire_wait(process& self) noexcept {
+    if (self.wait_) self.wait_->timed_out = true;
+  }
+
+  // -- names
+  result<void> register_name(pid p, std::string_view name);
+  bool unregister_name(std::string_view name);
+  [[nodiscard]] std::string name_of(pid p) const;  // empty when it has none
+  [[nodiscard]] result<pid> whereis(std::string_view name) const;
+  [[nodiscard]] std::vector<std::pair<std::string, pid>> registered() const;
+
+  // -- services
+  template <class T>
+  T& attach(std::unique_ptr<T> made) {
+    T& out = *made;
+    add_service(typeid(T), std::move(made));
+    return out;
+  }
+  template <class T>
+  [[nodiscard]] T* find() const noexcept {
+    return static_cast<T*>(find_service(typeid(T)));
+  }
+
+  [[nodiscard]] const node_life* life() const noexcept { return life_; }
+  [[nodiscard]] const node_options& options() const noexcept { return options_.node; }
+  [[nodiscard]] troupe::clock& clock() const noexcept { return *options_.clock; }
+  [[nodiscard]] random_source& random() const noexcept { return *options_.random; }
+  [[nodiscard]] internal::scheduler& scheduler() const noexcept { return *options_.scheduler; }
+  [[nodiscard]] std::shared_ptr<internal::scheduler> shared_scheduler() const noexcept { return options_.scheduler; }
+  [[nodiscard]] log_sink* log() const noexcept { return options_.log.get(); }
+  [[nodiscard]] std::uint64_t next_ref() noexcept { return refs_.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] core_counters& counters() noexcept { return counters_; }
+  // Where output goes that has no other leader: the node's own `user` process.
+  [[nodiscard]] pid default_leader() const noexcept { return user_; }
+  void set_default_leader(pid p) noexcept { user_ = p; }
+  [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
+  void begin_stop() noexcept { stopping_.store(true, std::memory_order_release); }
+  // Kills every process, waits until all are gone or `deadline`. Idempotent.
+  bool end_processes(time_point deadline);
+  void wait_gone(std::span<const pid> which, time_point deadline);
+  void add_root(pid root);
+  [[nodiscard]] std::vector<pid> roots() const;
+  [[nodiscard]] bool stop(duration limit);
+
+  node* owner = nullptr;
+
+ private:
+  friend struct process_private;
+  void forget_name(pid p);
+  void add_service(std::type_index type, std::unique_ptr<service> made);
+  [[nodiscard]] service* find_service(std::type_index type) const noexcept;
+  [[nodiscard]] process* slot(std::uint64_t id) const noexcept;  // whatever lives there now; null when never used
+
+  static constexpr std::size_t segment_size = 1024;
+  struct segment;
+  core_options options_;
+  const node_life* life_;
+  router* router_ = nullptr;
+  probe* probe_ = nullptr;
+  pid user_;
+  std::atomic<std::uint64_t> refs_{1};
+  std::atomic<std::size_t> live_{0};
+  std::atomic<bool> stopping_{false};
+  core_counters counters_;
+
+  mutable std::mutex slots_mutex_;  // guards growth and the free list
+  std::unique_ptr<std::atomic<segment*>[]> segments_;
+  std::size_t segment_count_ = 0;
+  std::atomic<std::size_t> used_slots_{0};
+  runnable* free_ = nullptr;
+  std::mutex gone_mutex_;
+  std::condition_variable gone_;  // told of every end once the node stops
+
+  mutable std::shared_mutex names_mutex_;
+  std::map<std::string, pid, std::less<>> names_;
+  std::map<pid, std::string> named_;
+
+  mutable std::mutex services_mutex_;
+  std::vector<std::pair<std::type_index, std::unique_ptr<service>>> services_;
+  std::vector<pid> roots_;
+};
+
+// A node with nothing above the runtime: for tests of the layers, and what node::start builds upon.
+struct bare_node_options {
+  std::string name = std::string(nonode);
+  std::uint64_t creation = 1;
+  std::shared_ptr<troupe::clock> clock;
+  std::shared_ptr<random_source> random;
+  std::shared_ptr<internal::scheduler> scheduler;  // empty: one of its own with `workers` threads
+  unsigned workers = 1;
+  std::shared_ptr<log_sink> log;
+  node_options node;
+};
+[[nodiscard]] std::unique_ptr<node> make_bare_node(bare_node_options options = {});
+
+}  // namespace troupe::detail

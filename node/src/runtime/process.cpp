@@ -1,0 +1,250 @@
+#include <troupe/process.hpp>
+
+#include <troupe/io.hpp>
+#include <troupe/node.hpp>
+
+#include "runtime/process_private.hpp"
+
+namespace troupe {
+
+using detail::process_private;
+using detail::signal;
+
+std::string address::text() const {
+  if (name_.empty()) return pid_.text();
+  return node_.empty() ? name_ : name_ + " on " + node_;
+}
+
+pid process::id() const noexcept {
+  return {core_->life(), static_cast<std::uint64_t>(generation_.load(std::memory_order_relaxed)) << 32 | index_};
+}
+node& process::node() const noexcept { return *core_->owner; }
+time_point process::now() const noexcept { return core_->clock().now(); }
+std::uint64_t process::make_ref_id() noexcept { return core_->next_ref(); }
+ref process::make_ref() noexcept { return {core_->life(), core_->next_ref()}; }
+
+logger process::log() const {
+  if (!core_->log()) return {};
+  map about;
+  about.emplace_back("pid", id());
+  if (std::string own = name(); !own.empty()) about.emplace_back("name", std::move(own));
+  if (cold_) {
+    for (const auto& entry : cold_->metadata) about.push_back(entry);
+  }
+  return logger(core_->log(), std::move(about));
+}
+
+void process::set_metadata(std::string_view key, value item) {
+  auto& entries = process_private::cold(*this).metadata;
+  for (auto& [k, v] : entries) {
+    if (k == value(key)) {
+      v = std::move(item);
+      return;
+    }
+  }
+  entries.emplace_back(value(key), std::move(item));
+}
+void process::set_label(std::string text) { process_private::cold(*this).label = std::move(text); }
+
+void process::send_envelope(const address& to, detail::envelope* e) {
+  e->from = id();
+  if (trace_.load(std::memory_order_relaxed) & detail::trace_flag::send) {
+    if (core_->watching()) core_->watching()->sent(*this, to, *e);
+  }
+  if (to.by_name()) core_->deliver(to, e);
+  else core_->deliver(to.pid(), e);
+}
+
+void process::reply_envelope(message& call, detail::envelope* e) {
+  detail::envelope* asked = call.peek();
+  if (asked->replied) {
+    detail::release_envelope(e);
+    return;
+  }
+  asked->replied = true;
+  e->id = asked->id;
+  send_envelope(asked->from, e);
+}
+
+void process::reply_error(message& call, error why) {
+  if (call.is_call()) reply_envelope(call, detail::make_envelope<error>(signal::reply_error, std::move(why)));
+}
+
+std::size_t process::waiting_messages() const noexcept {
+  auto count = static_cast<std::int32_t>(queued_.load(std::memory_order_relaxed));
+  return count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+// -- links and monitors
+
+void process::link(pid other) {
+  if (other == id() || !other) return;
+  auto& cold = process_private::cold(*this);
+  if (!cold.links.insert(other).second) return;
+  detail::envelope* e = detail::make_signal(signal::link);
+  e->from = id();
+  core_->deliver(other, e);
+}
+
+void process::unlink(pid other) {
+  if (!cold_ || cold_->links.erase(other) == 0) return;
+  ++cold_->unlinking[other];
+  detail::envelope* e = detail::make_signal(signal::unlink);
+  e->from = id();
+  core_->deliver(other, e);
+}
+
+ref process::monitor(const address& target) {
+  const std::uint64_t id_of_monitor = core_->next_ref();
+  auto& cold = process_private::cold(*this);
+  detail::envelope* e = detail::make_signal(signal::monitor);
+  e->from = id();
+  e->id = id_of_monitor;
+  detail::monitor_entry entry;
+  if (target.by_name()) {
+    entry.name = target.name();
+    entry.node = target.node().empty() ? std::string(core_->life()->name) : target.node();
+    if (target.node().empty() || target.node() == core_->life()->name) {
+      if (auto found = core_->whereis(target.name())) entry.target = *found;
+    }
+  } else {
+    entry.target = target.pid();
+  }
+  pid known = entry.target;
+  cold.monitors.emplace(id_of_monitor, std::move(entry));
+  if (known) core_->deliver(known, e);
+  else core_->deliver(target, e);
+  return {core_->life(), id_of_monitor};
+}
+
+void process::demonitor(ref monitor) {
+  if (!cold_) return;
+  auto found = cold_->monitors.find(monitor.id());
+  if (found == cold_->monitors.end()) {
+    // Fired already: its DOWN may still wait, and must not be read after this.
+    detail::envelope* before = nullptr;
+    for (detail::envelope* e = first_; e; before = e, e = e->next) {
+      if (e->kind != signal::down || e->id != monitor.id()) continue;
+      (before ? before->next : first_) = e->next;
+      if (last_ == e) last_ = before;
+      if (scanned_ == e) scanned_ = before;
+      queued_.fetch_sub(1, std::memory_order_relaxed);
+      detail::release_envelope(e);
+      return;
+    }
+    return;
+  }
+  detail::envelope* e = detail::make_signal(signal::demonitor);
+  e->from = id();
+  e->id = monitor.id();
+  detail::monitor_entry entry = std::move(found->second);
+  cold_->monitors.erase(found);
+  if (entry.target) core_->deliver(entry.target, e);
+  else core_->deliver(address(std::move(entry.name), std::move(entry.node)), e);
+}
+
+void process::trap_exits(bool on) noexcept {
+  if (on) flags_ |= process_private::traps;
+  else flags_ &= static_cast<std::uint8_t>(~process_private::traps);
+}
+bool process::traps_exits() const noexcept { return flags_ & process_private::traps; }
+
+void process::exit(exit_reason reason) { throw exit_reason(std::move(reason)); }
+
+void process::exit(pid other, exit_reason reason) {
+  detail::envelope* e = detail::make_envelope<exit_reason>(signal::exit_asked, std::move(reason));
+  e->from = id();
+  core_->deliver(other, e);
+}
+
+result<void> process::register_name(std::string_view name) { return core_->register_name(id(), name); }
+bool process::unregister_name() {
+  std::string own = name();
+  return !own.empty() && core_->unregister_name(own);
+}
+std::string process::name() const {
+  return trace_.load(std::memory_order_relaxed) & detail::trace_flag::named ? core_->name_of(id()) : std::string();
+}
+
+void process::print(std::string_view text) {
+  pid leader = leader_ ? leader_ : core_->default_leader();
+  std::string line(text);
+  line += '\n';
+  if (!leader || leader == id()) {
+    core_->counters().print_dropped.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  send(leader, io_put(std::move(line)));
+}
+
+// -- time
+
+timer process::start_timer(duration first, duration period, const address& to, message content) {
+  return process_private::start_timer(*this, first, period, to, std::move(content));
+}
+bool process::cancel(timer t) { return cold_ && cold_->timers.erase(t.id()) > 0; }
+
+sleep_awaiter::sleep_awaiter(process& self, duration limit, std::source_location place) noexcept : self_(self) {
+  takes_messages = false;
+  deadline = detail::wait_deadline(self, limit);
+  where = place;
+}
+bool sleep_awaiter::suspend(std::coroutine_handle<> caller) {
+  detail::begin_wait(self_, *this, caller);
+  return true;
+}
+void yield_awaiter::await_suspend(std::coroutine_handle<> caller) noexcept { process_private::yield(self_, caller); }
+
+namespace detail {
+
+void process_private::yield(process& p, std::coroutine_handle<> caller) noexcept {
+  p.next_ = caller;
+  p.budget_ = 0;
+}
+
+time_point wait_deadline(process& self, duration limit) noexcept {
+  return limit == wait_forever ? time_point::max() : deadline_after(self.now(), limit);
+}
+
+namespace {
+
+bool look(process& self, wait_state& wait) {
+  if (--process_private::budget(self) < 0) return false;
+  if (wait.found) return true;
+  if (wait.takes_messages) {
+    process_private::scanned(self) = nullptr;
+    wait.found = process_private::take_message(self, wait);
+    if (wait.found) return true;
+  }
+  // A signal that ends this process must not find its coroutine running: then it suspends, and its worker ends it.
+  process_private::fetch(self);
+  if (process_private::flags(self) & process_private::doomed) return false;
+  if (wait.takes_messages) wait.found = process_private::take_message(self, wait);
+  return wait.found != nullptr;
+}
+
+}  // namespace
+
+bool poll_wait(process& self, wait_state& wait) {
+  if (!look(self, wait)) return false;
+  // A call announces what it waits for before it sends; now that it has it, the frame may go away.
+  process_private::wait(self) = nullptr;
+  return true;
+}
+
+void begin_wait(process& self, wait_state& wait, std::coroutine_handle<> caller) noexcept {
+  wait.resume = caller;
+  process_private::wait(self) = &wait;
+  if (wait.deadline != time_point::max() && wait.deadline <= self.now()) {
+    process_private::flags(self) |= process_private::timed;
+  }
+}
+
+error timeout_error(const wait_state& wait) {
+  std::string_view file = wait.where.file_name();
+  if (auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
+  return {errc::timeout, "nothing came in time at " + std::string(file) + ":" + std::to_string(wait.where.line())};
+}
+
+}  // namespace detail
+}  // namespace troupe

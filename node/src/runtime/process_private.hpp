@@ -1,0 +1,137 @@
+#pragma once
+// The inside of a process, for the runtime's own files alone.
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+
+#include "runtime/core.hpp"
+#include "sched/pool.hpp"
+#include "sched/scheduler.hpp"
+
+namespace troupe::detail {
+
+struct monitor_entry {
+  pid target;  // empty for a name elsewhere
+  std::string name, node;
+};
+
+struct timer_state {
+  duration period{};  // zero: fires once
+  address to;
+  message content;  // of a repeating one: kept as a value and copied
+};
+
+// What wakes a thread that holds a `handle`. Whoever takes the `waiting` mark off its inbox calls `wake_from_outside`
+// once; the port may go only when as many of these calls have ended as marks were taken.
+struct thread_port {
+  int fd = -1;
+  std::atomic<std::uint64_t> woken{0};  // calls from outside that have ended
+  void wake() noexcept;
+  void wake_from_outside() noexcept {
+    wake();
+    woken.fetch_add(1, std::memory_order_release);
+  }
+  void clear() noexcept;
+};
+
+// What not every process has. Made on first use.
+struct cold_part {
+  std::string label;
+  map metadata;
+  std::set<pid> links;
+  std::map<pid, int> unlinking;                      // unlinks that `pid` has not acknowledged
+  std::map<std::uint64_t, monitor_entry> monitors;   // of others, by us
+  std::set<std::pair<pid, std::uint64_t>> watchers;  // of us, by others
+  std::map<std::uint64_t, timer_state> timers;
+  // Calls destroyed unanswered in this slice: answered when it is known whether the process ends with them.
+  std::vector<std::pair<pid, std::uint64_t>> dropped;
+  std::optional<exit_reason> doom;  // set: the process must end and is never resumed again
+  thread_port* port = nullptr;
+};
+
+// A function that the process runs itself, at its next turn.
+struct inspection {
+  explicit inspection(std::move_only_function<void(process&)> given) : look(std::move(given)) {}
+  std::move_only_function<void(process&)> look;
+};
+
+enum class push_outcome { pushed, dead, full };
+
+struct process_private {
+  static constexpr std::uint64_t tag_mask = 0xffffull << 48;
+  static constexpr std::uint64_t empty = 0, waiting = 1, closed = 2;
+  static constexpr std::int32_t slice_budget = 1000;
+  static constexpr std::uint8_t traps = 1, doomed = 2, timed = 4;
+
+  [[nodiscard]] static std::uint64_t tag_of(std::uint32_t generation) noexcept {
+    return static_cast<std::uint64_t>(static_cast<std::uint16_t>(generation)) << 48;
+  }
+  [[nodiscard]] static bool by_thread(const process& p) noexcept {
+    return p.trace_.load(std::memory_order_relaxed) & trace_flag::by_thread;
+  }
+  [[nodiscard]] static process* make_in(void* memory) { return ::new (memory) process(); }
+
+  // -- from any thread
+  [[nodiscard]] static push_outcome push(process& p, std::uint32_t generation, envelope* e) noexcept;
+  static void make_runnable(process& p) noexcept;
+  [[nodiscard]] static process_summary summary(const process& p, const node_life* life) noexcept;
+
+  // -- by the process's own thread
+  static void run_slice(runnable& what);
+  static void fetch(process& p);  // takes what has arrived, handles signals in order
+  static void handle_signal(process& p, envelope* e);
+  static void handle_exit(process& p, envelope* e);
+  static void handle_down(process& p, envelope* e);
+  static void handle_timer(process& p, std::uint64_t id);
+  static void append(process& p, envelope* e) noexcept;
+  static void doom(process& p, exit_reason reason);
+  [[nodiscard]] static bool complete_wait(process& p);  // true: the coroutine can go on
+  [[nodiscard]] static envelope* take_message(process& p, wait_state& wait);
+  [[nodiscard]] static bool park(process& p);
+  static void finish(process& p, const exit_reason& reason);
+  static void finish_signals(process& p, const exit_reason& reason);
+  static void tell_end(process& p, const exit_reason& reason);  // links and monitors
+  [[nodiscard]] static exit_reason reason_of(std::exception_ptr failure) noexcept;
+  [[nodiscard]] static cold_part& cold(process& p);
+  static void answer_dropped(process& p, const exit_reason* ending);
+  static void arm_timer(process& p, std::uint64_t id, time_point when);
+  static void yield(process& p, std::coroutine_handle<> caller) noexcept;
+  static timer start_timer(process& p, duration first, duration period, const address& to, message content);
+
+  // -- fields, for the files of this folder
+  static auto& inbox(process& p) noexcept { return p.inbox_; }
+  static auto& generation(process& p) noexcept { return p.generation_; }
+  static const auto& generation(const process& p) noexcept { return p.generation_; }
+  static auto& index(process& p) noexcept { return p.index_; }
+  static auto& core_of(process& p) noexcept { return p.core_; }
+  static auto& cold_of(process& p) noexcept { return p.cold_; }
+  static auto& root(process& p) noexcept { return p.root_; }
+  static auto& next(process& p) noexcept { return p.next_; }
+  static auto& wait(process& p) noexcept { return p.wait_; }
+  static auto& leader(process& p) noexcept { return p.leader_; }
+  static auto& entry(process& p) noexcept { return p.entry_; }
+  static auto& parent(process& p) noexcept { return p.parent_; }
+  static auto& limit(process& p) noexcept { return p.mailbox_limit_; }
+  static auto& memory(process& p) noexcept { return p.memory_; }
+  static auto& trace(process& p) noexcept { return p.trace_; }
+  static auto& budget(process& p) noexcept { return p.budget_; }
+  static auto& status(process& p) noexcept { return p.status_; }
+  static auto& flags(process& p) noexcept { return p.flags_; }
+  static auto& first(process& p) noexcept { return p.first_; }
+  static auto& last(process& p) noexcept { return p.last_; }
+  static auto& scanned(process& p) noexcept { return p.scanned_; }
+  static auto& queued(process& p) noexcept { return p.queued_; }
+  static auto& armed(process& p) noexcept { return p.armed_; }
+  static auto& reductions(process& p) noexcept { return p.reductions_; }
+};
+
+// The process whose code runs on this thread; null outside of processes. Not inline: thread_local.
+[[nodiscard]] process* running_process() noexcept;
+void set_running_process(process* p) noexcept;
+
+// The name of an exception's type, readable.
+[[nodiscard]] std::string exception_type_name();
+
+}  // namespace troupe::detail

@@ -1,0 +1,301 @@
+// One turn of a process: fetch, handle signals, run its coroutine until it waits, and its end.
+#include <cxxabi.h>
+
+#include <cstdlib>
+#include <typeinfo>
+
+#include "runtime/process_private.hpp"
+
+namespace troupe::detail {
+namespace {
+
+thread_local process* this_process = nullptr;
+
+// An inbox is a stack, the newest on top: turns it round.
+envelope* oldest_first(std::uint64_t top) noexcept {
+  envelope* in_order = nullptr;
+  for (auto* e = reinterpret_cast<envelope*>(top); e;) {
+    envelope* older = std::exchange(e->next, in_order);
+    in_order = e;
+    e = older;
+  }
+  return in_order;
+}
+
+}  // namespace
+
+[[gnu::noinline]] process* running_process() noexcept { return this_process; }
+[[gnu::noinline]] void set_running_process(process* p) noexcept { this_process = p; }
+
+// -- frames (task.hpp)
+
+void* allocate_frame(std::size_t bytes) {
+  if (process* self = running_process()) {
+    process_private::memory(*self).fetch_add(static_cast<std::uint32_t>(internal::pool_size(bytes)),
+                                             std::memory_order_relaxed);
+  }
+  return internal::pool_take(bytes);
+}
+
+void release_frame(void* frame, std::size_t bytes) noexcept {
+  if (process* self = running_process()) {
+    process_private::memory(*self).fetch_sub(static_cast<std::uint32_t>(internal::pool_size(bytes)),
+                                             std::memory_order_relaxed);
+  }
+  internal::pool_give(frame, bytes);
+}
+
+void set_next(process& p, std::coroutine_handle<> next) noexcept {
+  process_private::next(p) = next;
+  --process_private::budget(p);
+}
+
+// -- the mailbox
+
+push_outcome process_private::push(process& p, std::uint32_t generation, envelope* e) noexcept {
+  const std::uint64_t tag = tag_of(generation);
+  std::uint64_t seen = p.inbox_.load(std::memory_order_acquire);
+  const bool counts = e->kind == signal::message || e->kind == signal::call;
+  if (counts) {
+    std::uint32_t limit = p.mailbox_limit_.load(std::memory_order_relaxed);
+    if (limit && p.queued_.load(std::memory_order_relaxed) >= limit && (seen & tag_mask) == tag)
+      return push_outcome::full;
+  }
+  for (;;) {
+    const std::uint64_t low = seen & ~tag_mask;
+    if ((seen & tag_mask) != tag || low == closed) return push_outcome::dead;
+    e->next = low == empty || low == waiting ? nullptr : reinterpret_cast<envelope*>(low);
+    if (p.inbox_.compare_exchange_weak(seen, tag | reinterpret_cast<std::uint64_t>(e), std::memory_order_acq_rel,
+                                       std::memory_order_acquire)) {
+      // Counted after the fact: the receiver may already have taken it, and the count passes through -1 for a moment.
+      if (counts) p.queued_.fetch_add(1, std::memory_order_relaxed);
+      if (low == waiting) make_runnable(p);
+      return push_outcome::pushed;
+    }
+  }
+}
+
+// By who has taken the `waiting` mark away, and so owns the process until a worker runs it.
+void process_private::make_runnable(process& p) noexcept {
+  if (by_thread(p)) {
+    p.cold_->port->wake_from_outside();
+    return;
+  }
+  p.status_.store(static_cast<std::uint8_t>(process_status::runnable), std::memory_order_relaxed);
+  p.core_->scheduler().schedule(p);
+}
+
+void process_private::append(process& p, envelope* e) noexcept {
+  e->next = nullptr;
+  (p.last_ ? p.last_->next : p.first_) = e;
+  p.last_ = e;
+}
+
+void process_private::fetch(process& p) {
+  const std::uint64_t tag = tag_of(p.generation_.load(std::memory_order_relaxed));
+  std::uint64_t seen = p.inbox_.load(std::memory_order_relaxed);
+  if ((seen & ~tag_mask) <= closed) return;
+  seen = p.inbox_.exchange(tag | empty, std::memory_order_acq_rel) & ~tag_mask;
+  envelope* in_order = oldest_first(seen);
+  while (in_order) {
+    envelope* e = in_order;
+    in_order = e->next;
+    if (p.flags_ & doomed) {  // what follows a killing signal reaches nobody
+      p.core_->undeliverable(p.id(), e, errc::noproc);
+    } else {
+      handle_signal(p, e);
+    }
+  }
+}
+
+// Looks for a message behind the last one that this wait has refused.
+envelope* process_private::take_message(process& p, wait_state& wait) {
+  envelope* before = p.scanned_;
+  envelope* e = before ? before->next : p.first_;
+  for (; e; before = e, e = e->next) {
+    if (wait.match && !wait.match(wait, *e)) continue;
+    (before ? before->next : p.first_) = e->next;
+    if (p.last_ == e) p.last_ = before;
+    p.scanned_ = nullptr;
+    p.queued_.fetch_sub(1, std::memory_order_relaxed);
+    // A taken call knows its node: dropping it unanswered answers the caller.
+    e->next = e->kind == signal::call ? reinterpret_cast<envelope*>(p.core_) : nullptr;
+    return e;
+  }
+  p.scanned_ = before;
+  return nullptr;
+}
+
+bool process_private::complete_wait(process& p) {
+  wait_state& wait = *p.wait_;
+  if (!wait.found && wait.takes_messages) wait.found = take_message(p, wait);
+  if (!wait.found && (p.flags_ & timed)) {
+    p.flags_ &= static_cast<std::uint8_t>(~timed);
+    if (wait.deadline <= p.core_->clock().now()) wait.timed_out = true;
+  }
+  if (!wait.found && !wait.timed_out) return false;
+  p.next_ = wait.resume;
+  p.wait_ = nullptr;
+  p.scanned_ = nullptr;
+  return true;
+}
+
+bool process_private::park(process& p) {
+  if (p.wait_ && p.wait_->deadline != time_point::max() && p.wait_->deadline < p.armed_) {
+    p.armed_ = p.wait_->deadline;
+    p.core_->scheduler().arm({p.armed_,
+                              [](void* context, std::uint64_t id, std::uint64_t) {
+                                auto* home = static_cast<core*>(context);
+                                home->deliver(pid(home->life(), id), make_signal(signal::timer));
+                              },
+                              p.core_, p.id().id(), 0, 0});
+  }
+  const std::uint64_t tag = tag_of(p.generation_.load(std::memory_order_relaxed));
+  std::uint64_t expected = tag | empty;
+  p.status_.store(static_cast<std::uint8_t>(process_status::waiting), std::memory_order_relaxed);
+  // From the exchange on another worker may run this process: nothing of it may be touched.
+  if (p.inbox_.compare_exchange_strong(expected, tag | waiting, std::memory_order_acq_rel, std::memory_order_acquire))
+    return true;
+  p.status_.store(static_cast<std::uint8_t>(process_status::running), std::memory_order_relaxed);
+  return false;
+}
+
+void process_private::run_slice(runnable& what) {
+  auto& p = static_cast<process&>(what);
+  process* outer = running_process();
+  set_running_process(&p);
+  p.status_.store(static_cast<std::uint8_t>(process_status::running), std::memory_order_relaxed);
+  p.budget_ = slice_budget;
+  for (;;) {
+    fetch(p);
+    if (p.flags_ & doomed) {
+      exit_reason reason = std::move(*p.cold_->doom);
+      finish(p, reason);
+      break;
+    }
+    if (!p.next_ && (!p.wait_ || !complete_wait(p))) {
+      const std::uint64_t used = static_cast<std::uint64_t>(slice_budget - p.budget_);
+      p.reductions_.store(p.reductions_.load(std::memory_order_relaxed) + used, std::memory_order_relaxed);
+      p.budget_ = slice_budget;
+      if (park(p)) break;
+      continue;
+    }
+    while (p.next_ && p.budget_ > 0) std::exchange(p.next_, {}).resume();
+    if (p.root_.done()) {
+      finish(p, p.root_.promise().failure() ? reason_of(p.root_.promise().failure()) : exit_reason::normal());
+      break;
+    }
+    if (p.cold_ && !p.cold_->dropped.empty()) answer_dropped(p, nullptr);
+    if (p.budget_ <= 0) {
+      p.reductions_.store(p.reductions_.load(std::memory_order_relaxed) + slice_budget, std::memory_order_relaxed);
+      p.status_.store(static_cast<std::uint8_t>(process_status::runnable), std::memory_order_relaxed);
+      set_running_process(outer);
+      p.core_->scheduler().schedule_last(p);
+      return;
+    }
+  }
+  set_running_process(outer);
+}
+
+// -- its end
+
+std::string exception_type_name() {
+  const std::type_info* type = abi::__cxa_current_exception_type();
+  if (!type) return "unknown";
+  int status = 0;
+  std::unique_ptr<char, decltype(&std::free)> readable(abi::__cxa_demangle(type->name(), nullptr, nullptr, &status),
+                                                       &std::free);
+  return status == 0 && readable ? readable.get() : type->name();
+}
+
+exit_reason process_private::reason_of(std::exception_ptr failure) noexcept {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const exit_by_error& e) {
+    return exit_reason(e.cause);
+  } catch (exit_reason& reason) {
+    return std::move(reason);
+  } catch (const std::exception& e) {
+    return exit_reason::exception(exception_type_name(), e.what());
+  } catch (...) {
+    return exit_reason::exception(exception_type_name(), "");
+  }
+}
+
+void process_private::doom(process& p, exit_reason reason) {
+  if (p.flags_ & doomed) return;
+  p.flags_ |= doomed;
+  cold(p).doom = std::move(reason);
+}
+
+void process_private::finish(process& p, const exit_reason& reason) {
+  core& home = *p.core_;
+  p.status_.store(static_cast<std::uint8_t>(process_status::exiting), std::memory_order_relaxed);
+  p.flags_ |= doomed;
+  if (!reason.is_planned()) home.counters().crashed.fetch_add(1, std::memory_order_relaxed);
+  if (home.watching()) home.watching()->exited(p, reason);
+  if (p.root_) std::exchange(p.root_, {}).destroy();
+  p.next_ = {};
+  p.wait_ = nullptr;
+  finish_signals(p, reason);
+  home.retire(p);
+}
+
+// Closes the mailbox, frees the name, tells links and monitors, and only then answers the calls that are left: a caller
+// that ends by such an answer must not reach a supervisor before the end that caused it.
+void process_private::finish_signals(process& p, const exit_reason& reason) {
+  const std::uint64_t tag = tag_of(p.generation_.load(std::memory_order_relaxed));
+  const std::uint64_t rest = p.inbox_.exchange(tag | closed, std::memory_order_acq_rel) & ~tag_mask;
+  // After the mailbox has closed, so that nobody can name a dead process; before anybody is told.
+  if (p.trace_.load(std::memory_order_seq_cst) & trace_flag::named) p.core_->forget_name(p.id());
+  if (p.cold_) {
+    tell_end(p, reason);
+    if (!p.cold_->dropped.empty()) answer_dropped(p, &reason);
+  }
+  auto answer = [&p, &reason](envelope* e) {
+    error why(errc::exited, reason.text());
+    p.core_->answer_call(e->from, e->id, std::move(why));
+    e->replied = true;
+    release_envelope(e);
+  };
+  for (envelope* e = std::exchange(p.first_, nullptr); e;) {
+    envelope* following = std::exchange(e->next, nullptr);
+    if (e->kind == signal::call) answer(e);
+    else release_envelope(e);
+    e = following;
+  }
+  p.last_ = p.scanned_ = nullptr;
+  if (rest <= closed) return;
+  envelope* in_order = oldest_first(rest);
+  while (in_order) {
+    envelope* e = in_order;
+    in_order = std::exchange(e->next, nullptr);
+    if (e->kind == signal::call) answer(e);
+    else p.core_->undeliverable(p.id(), e, errc::noproc);
+  }
+}
+
+void process_private::tell_end(process& p, const exit_reason& reason) {
+  core& home = *p.core_;
+  const pid self = p.id();
+  for (pid other : p.cold_->links) {
+    envelope* e = make_envelope<exit_reason>(signal::exit, reason);
+    e->from = self;
+    home.deliver(other, e);
+  }
+  for (const auto& [watcher, id] : p.cold_->watchers) {
+    envelope* e = make_envelope<down>(signal::down, ref(watcher.life(), id), self, reason);
+    e->from = self;
+    e->id = id;
+    home.deliver(watcher, e);
+  }
+  for (const auto& [id, entry] : p.cold_->monitors) {
+    envelope* e = make_signal(signal::demonitor);
+    e->from = self;
+    e->id = id;
+    if (entry.target) home.deliver(entry.target, e);
+    else home.deliver(address(entry.name, entry.node), e);
+  }
+}
+
+}  // namespace troupe::detail

@@ -1,0 +1,17 @@
+#pragma once
+// Memory for frames, messages and cold parts: size classes with a list per thread. Like malloc, one for the program:
+// blocks may be freed by another thread than the one that took them. Plain malloc under sanitizers.
+#include <cstddef>
+
+namespace troupe::internal {
+
+inline constexpr std::size_t pool_step = 16, pool_limit = 1024;
+
+// What `pool_take(bytes)` really takes; for memory counters.
+[[nodiscard]] constexpr std::size_t pool_size(std::size_t bytes) noexcept {
+  return (bytes + pool_step - 1) / pool_step * pool_step;
+}
+[[nodiscard]] void* pool_take(std::size_t bytes);
+void pool_give(void* block, std::size_t bytes) noexcept;
+
+}  // namespace troupe::internal

@@ -1,0 +1,187 @@
+#include "sched/worker.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace troupe::internal {
+namespace {
+
+thread_local worker* this_worker = nullptr;
+
+void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected, duration limit) noexcept {
+  timespec relative{};
+  timespec* timeout = nullptr;
+  if (limit != wait_forever) {
+    if (limit <= duration::zero()) return;
+    relative.tv_sec = limit.count() / 1'000'000'000;
+    relative.tv_nsec = limit.count() % 1'000'000'000;
+    timeout = &relative;
+  }
+  syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAIT_PRIVATE, expected, timeout, nullptr, 0);
+}
+
+void futex_wake(std::atomic<std::uint32_t>& word) noexcept {
+  syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
+}  // namespace
+
+[[gnu::noinline]] worker* current_worker() noexcept { return this_worker; }
+
+void worker::run() {
+  this_worker = this;
+  while (!owner_.stopping_.load(std::memory_order_acquire)) {
+    if (!run_one()) park();
+  }
+  this_worker = nullptr;
+}
+
+bool worker::run_one() {
+  worker* outer = std::exchange(this_worker, this);
+  if (++ticks_ % timer_interval == 0 && owner_.next_due() != time_point::max()) owner_.fire_due();
+  runnable* what = next();
+  if (!what) what = search();
+  if (what) {
+    if (searching_) found_work();
+    owner_.options_.run(*what);
+  }
+  this_worker = outer;
+  return what != nullptr;
+}
+
+// One searcher at a time: it hands the search on when it has found, so that a burst wakes workers one after the other.
+void worker::found_work() noexcept {
+  searching_ = false;
+  if (owner_.searching_.fetch_sub(1, std::memory_order_seq_cst) == 1 && anything_waits()) owner_.notify();
+}
+
+runnable* worker::next() noexcept {
+  if (ticks_ % global_interval == 0) {
+    if (runnable* what = owner_.pop_global()) return what;
+  }
+  if (lifo_) {
+    runnable* what = std::exchange(lifo_, nullptr);
+    if (++lifo_run_ <= lifo_limit) return what;
+    lifo_run_ = 0;
+    push_last(*what);
+  }
+  if (runnable* what = pop_ring()) {
+    lifo_run_ = 0;
+    return what;
+  }
+  return owner_.pop_global();
+}
+
+runnable* worker::search() noexcept {
+  if (owner_.fire_due() > 0) {
+    if (runnable* what = next()) return what;
+  }
+  for (std::size_t i = 1; i < owner_.workers_.size(); ++i) {
+    worker& victim = *owner_.workers_[(index_ + i) % owner_.workers_.size()];
+    if (&victim != this && victim.steal_into(*this)) {
+      if (runnable* what = pop_ring()) return what;
+    }
+  }
+  if (owner_.has_dry_hooks_.load(std::memory_order_acquire)) {
+    {
+      std::lock_guard lock(owner_.dry_mutex_);
+      for (auto& hook : owner_.dry_hooks_) hook();
+    }
+    return next();
+  }
+  return nullptr;
+}
+
+void worker::push(runnable& what) noexcept {
+  if (runnable* before = std::exchange(lifo_, &what)) push_last(*before);
+}
+
+void worker::push_last(runnable& what) noexcept {
+  std::uint32_t tail = tail_.load(std::memory_order_relaxed);
+  std::uint32_t head = head_.load(std::memory_order_acquire);
+  if (tail - head >= ring_size) {
+    owner_.push_global(what);
+    return;
+  }
+  ring_[tail % ring_size].store(&what, std::memory_order_relaxed);
+  if (owner_.workers_.size() > 1) {
+    tail_.store(tail + 1, std::memory_order_seq_cst);
+    owner_.notify();
+  } else {
+    tail_.store(tail + 1, std::memory_order_release);
+  }
+}
+
+runnable* worker::pop_ring() noexcept {
+  std::uint32_t head = head_.load(std::memory_order_acquire);
+  for (;;) {
+    if (head == tail_.load(std::memory_order_relaxed)) return nullptr;
+    runnable* what = ring_[head % ring_size].load(std::memory_order_relaxed);
+    if (head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel, std::memory_order_acquire)) return what;
+  }
+}
+
+// Takes the older half of this worker's ring into the thief's, which is empty.
+bool worker::steal_into(worker& thief) noexcept {
+  std::uint32_t head = head_.load(std::memory_order_acquire);
+  for (;;) {
+    std::uint32_t tail = tail_.load(std::memory_order_acquire);
+    std::uint32_t waiting = tail - head;
+    if (waiting == 0 || waiting > ring_size) return false;
+    std::uint32_t count = waiting - waiting / 2;
+    std::uint32_t to = thief.tail_.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      runnable* what = ring_[(head + i) % ring_size].load(std::memory_order_relaxed);
+      thief.ring_[(to + i) % ring_size].store(what, std::memory_order_relaxed);
+    }
+    if (head_.compare_exchange_strong(head, head + count, std::memory_order_acq_rel, std::memory_order_acquire)) {
+      thief.tail_.store(to + count, std::memory_order_seq_cst);
+      return true;
+    }
+  }
+}
+
+bool worker::anything_waits() const noexcept {
+  if (owner_.global_size_.load(std::memory_order_seq_cst) > 0) return true;
+  for (const auto& other : owner_.workers_) {
+    if (!other->ring_empty()) return true;
+  }
+  return false;
+}
+
+void worker::park() {
+  signal_.store(0, std::memory_order_relaxed);
+  {
+    std::lock_guard lock(owner_.sleepers_mutex_);
+    owner_.sleepers_.push_back(this);
+    owner_.sleeping_.fetch_add(1, std::memory_order_seq_cst);
+  }
+  if (searching_) {
+    searching_ = false;
+    owner_.searching_.fetch_sub(1, std::memory_order_seq_cst);
+  }
+  if (!anything_waits() && !owner_.stopping_.load(std::memory_order_seq_cst)) {
+    time_point due = owner_.next_due();
+    duration limit = due == time_point::max() ? wait_forever : due - owner_.clock().now();
+    futex_wait(signal_, 0, limit);
+  }
+  std::lock_guard lock(owner_.sleepers_mutex_);
+  auto mine = std::find(owner_.sleepers_.begin(), owner_.sleepers_.end(), this);
+  if (mine != owner_.sleepers_.end()) {  // nobody woke it: a timer, a spurious return, or work seen at the last look
+    owner_.sleepers_.erase(mine);
+    owner_.sleeping_.fetch_sub(1, std::memory_order_seq_cst);
+  } else {
+    searching_ = true;  // counted by who woke it
+  }
+}
+
+void worker::wake() noexcept {
+  signal_.store(1, std::memory_order_release);
+  futex_wake(signal_);
+}
+
+}  // namespace troupe::internal

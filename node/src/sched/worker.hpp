@@ -1,0 +1,47 @@
+#pragma once
+// One thread's share of the work. Private to the scheduler.
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "sched/scheduler.hpp"
+
+namespace troupe::internal {
+
+class worker {
+ public:
+  explicit worker(scheduler& owner, unsigned index) noexcept : owner_(owner), index_(index) {}
+
+  void run();                          // the thread's body
+  bool run_one();                      // one slice of whatever is next
+  void push(runnable& what) noexcept;  // LIFO slot; by its own thread only
+  void push_last(runnable& what) noexcept;
+  [[nodiscard]] bool steal_into(worker& thief) noexcept;  // by the thief's thread
+  [[nodiscard]] bool ring_empty() const noexcept {
+    return head_.load(std::memory_order_seq_cst) == tail_.load(std::memory_order_seq_cst);
+  }
+  void wake() noexcept;
+  [[nodiscard]] scheduler& owner() const noexcept { return owner_; }
+
+ private:
+  [[nodiscard]] runnable* next() noexcept;
+  [[nodiscard]] runnable* search() noexcept;
+  [[nodiscard]] runnable* pop_ring() noexcept;
+  [[nodiscard]] bool anything_waits() const noexcept;
+  void found_work() noexcept;
+  void park();
+
+  static constexpr std::uint32_t ring_size = 256;
+  static constexpr unsigned lifo_limit = 3, global_interval = 61, timer_interval = 16;
+
+  scheduler& owner_;
+  unsigned index_;
+  runnable* lifo_ = nullptr;
+  unsigned lifo_run_ = 0, ticks_ = 0;
+  bool searching_ = false;
+  std::atomic<std::uint32_t> head_{0}, tail_{0};
+  std::array<std::atomic<runnable*>, ring_size> ring_{};
+  std::atomic<std::uint32_t> signal_{0};  // futex: 1 = woken
+};
+
+}  // namespace troupe::internal

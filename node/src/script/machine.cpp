@@ -1,0 +1,217 @@
+#include "script/machine.hpp"
+
+#include "script/convert.hpp"
+#include "script/inspect.hpp"
+#include "script/library.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <stdexcept>
+
+namespace troupe::internal {
+namespace {
+
+// Its address is the key of the running thread in the registry.
+constexpr char thread_key = 0;
+
+int panic(lua_State*) { throw std::logic_error("an error of Lua outside of any protected call"); }
+
+std::string in_mib(std::size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+
+}  // namespace
+
+result<std::unique_ptr<lua_machine>> lua_machine::make(process& self, const script::limits& budget) {
+  std::unique_ptr<lua_machine> made(new lua_machine(self, budget));
+  made->state_ = lua_newstate(&allocate, made.get());
+  if (!made->state_) return error(errc::too_large, "the memory limit is too small for Lua");
+  lua_atpanic(made->state_, &panic);
+  *static_cast<lua_machine**>(lua_getextraspace(made->state_)) = made.get();
+  auto opened = protect(made->state_, [](lua_State* L) { open_library(L); });
+  if (!opened) return error(errc::too_large, "the memory limit is too small for Lua");
+  lua_sethook(made->state_, &hook, LUA_MASKCOUNT, slice);
+  return made;
+}
+
+lua_machine::~lua_machine() {
+  if (state_) lua_close(state_);
+}
+
+void* lua_machine::allocate(void* context, void* block, std::size_t old_size, std::size_t new_size) {
+  auto& m = *static_cast<lua_machine*>(context);
+  if (!block) old_size = 0;  // then it is the kind of the object
+  if (new_size == 0) {
+    m.used_ -= old_size;
+    std::free(block);
+    return nullptr;
+  }
+  if (new_size > old_size && m.used_ + (new_size - old_size) > m.budget_.memory) return nullptr;
+  void* made = std::realloc(block, new_size);
+  if (made) m.used_ += new_size - old_size;
+  return made;
+}
+
+void lua_machine::hook(lua_State* L, lua_Debug*) {
+  lua_machine& m = of(L);
+  if (m.can_wait(L)) {
+    m.blocked_ = 0;
+    m.yielding_ = yield_kind::preempted;
+    lua_sethook(L, &hook, LUA_MASKCOUNT, slice);
+    lua_yield(L, 0);
+    return;
+  }
+  error why;
+  m.blocked_ += slice;
+  const bool stop = m.stopped(why);
+  if (!stop && m.blocked_ < blocked_limit) return;
+  // Again at every instruction, so that a pcall in here cannot go on for long.
+  lua_sethook(L, &hook, LUA_MASKCOUNT, 1);
+  if (stop) raise(L, why.text());
+  raise(L, "too long inside a call that cannot be interrupted");
+}
+
+bool lua_machine::stopped(error& why) const {
+  if (stop_->why.load(std::memory_order_acquire) != stop_request::none) {
+    why = error(errc::cancelled, "interrupted");
+    return true;
+  }
+  if (deadline_ != time_point::max() && self_->now() >= deadline_) {
+    why = error(errc::timeout, "the evaluation's time is over");
+    return true;
+  }
+  return false;
+}
+
+duration lua_machine::clamp(duration wanted) const {
+  if (deadline_ == time_point::max()) return wanted;
+  return std::max(duration::zero(), std::min<duration>(wanted, deadline_ - self_->now()));
+}
+
+lua_State* lua_machine::fresh_thread(lua_State* L) {
+  thread_ = nullptr;
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &thread_key);
+  // What an evaluation that failed for memory has left behind must not fail the next one too.
+  if (used_ > budget_.memory / 4 * 3) lua_gc(L, LUA_GCCOLLECT);
+  lua_State* made = lua_newthread(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &thread_key);
+  lua_sethook(made, &hook, LUA_MASKCOUNT, slice);
+  thread_ = made;
+  return made;
+}
+
+void lua_machine::forget_waits() noexcept {
+  kept_.clear();
+  operation_ = nullptr;
+  yielding_ = yield_kind::none;
+}
+
+task<run_outcome> lua_machine::run(process& self, lua_State* thread, int arguments) {
+  self_ = &self;
+  blocked_ = 0;
+  no_wait_ = 0;
+  lua_sethook(state_, &hook, LUA_MASKCOUNT, slice);  // for what is shown of the results
+  deadline_ = deadline_after(self.now(), budget_.time);
+  int results = 0;
+  for (;;) {
+    yielding_ = yield_kind::none;
+    const int status = lua_resume(thread, nullptr, arguments, &results);
+    arguments = 0;
+    if (status != LUA_YIELD) co_return ended(thread, status, results);
+    switch (yielding_) {
+      case yield_kind::preempted: co_await self.yield(); break;
+      case yield_kind::waiting: {
+        auto waiting = operation_(self);
+        answer_ = co_await std::move(waiting);
+        operation_ = nullptr;
+        break;
+      }
+      case yield_kind::exiting: self.exit(std::move(*exit_));
+      case yield_kind::none: break;  // cannot be: coroutine.yield refuses to leave the outermost thread
+    }
+    run_outcome stopped_early;
+    if (stopped(stopped_early.failure)) {
+      answer_ = result<value>(errc::cancelled, "interrupted");
+      co_return stopped_early;
+    }
+  }
+}
+
+run_outcome lua_machine::ended(lua_State* thread, int status, int results) {
+  run_outcome out;
+  out.results = results;
+  if (status == LUA_OK) return out;
+  if (stopped(out.failure)) return out;
+  if (status == LUA_ERRMEM) {
+    out.failure = error(errc::too_large, "the memory limit of " + in_mib(budget_.memory) + " is reached");
+    return out;
+  }
+  std::string text;
+  auto told = protect(state_, [&](lua_State* L) {
+    if (!lua_checkstack(L, 1) || lua_gettop(thread) == 0) return;
+    lua_xmove(thread, L, 1);
+    text = error_text(L, -1);
+  });
+  out.failure = error(errc::exception, told && !text.empty() ? text : "an error without a message");
+  return out;
+}
+
+int lua_machine::await(lua_State* L, operation op, lua_KFunction then, lua_KContext context) {
+  if (!can_wait(L)) raise(L, "cannot wait here");
+  operation_ = std::move(op);
+  yielding_ = yield_kind::waiting;
+  return lua_yieldk(L, 0, context, then);
+}
+
+void lua_machine::await_exit(lua_State* L, exit_reason reason) {
+  if (!can_wait(L)) raise(L, "cannot wait here");
+  exit_ = std::move(reason);
+  yielding_ = yield_kind::exiting;
+  lua_yield(L, 0);
+  std::abort();  // lua_yield does not return
+}
+
+// -- errors
+
+int raise_cpp(lua_State* L, const char* what) {
+  luaL_where(L, 1);
+  lua_pushstring(L, what);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+void raise(lua_State* L, const std::string& what) {
+  raise_cpp(L, what.c_str());
+  std::abort();  // lua_error does not return
+}
+
+void raise(lua_State* L, const error& why) { raise(L, why.message()); }
+
+error protected_error(lua_State* L, int status) {
+  std::string text = "an error without a message";
+  if (lua_type(L, -1) == LUA_TSTRING) text = lua_tostring(L, -1);
+  lua_pop(L, 1);
+  if (status == LUA_ERRMEM) return error(errc::too_large, "the memory limit is reached");
+  return error(errc::exception, std::move(text));
+}
+
+namespace {
+
+int give_value(lua_State* L, lua_KContext context) {
+  result<value> answer = lua_machine::of(L).take_answer();
+  if (answer) {
+    push_value(L, *answer);
+    return 1;
+  }
+  if (static_cast<on_failure>(context) == on_failure::raise) raise(L, answer.error());
+  lua_pushnil(L);
+  push_text(L, answer.error().message());
+  return 2;
+}
+
+}  // namespace
+
+int await_value(lua_State* L, operation op, on_failure policy) {
+  return lua_machine::of(L).await(L, std::move(op), &guarded_k<give_value>, static_cast<lua_KContext>(policy));
+}
+
+}  // namespace troupe::internal

@@ -1,0 +1,251 @@
+// self, node, send, names and what can be asked of processes.
+#include "script/convert.hpp"
+#include "script/library.hpp"
+#include "script/machine.hpp"
+
+#include "runtime/core.hpp"
+
+#include <troupe/cluster.hpp>
+#include <troupe/node.hpp>
+
+#include <array>
+
+namespace troupe::internal {
+
+address check_address(lua_State* L, int index) {
+  if (const pid* p = test_pid(L, index)) return *p;
+  const process& self = lua_machine::of(L).self();
+  if (lua_type(L, index) == LUA_TSTRING) {
+    std::string text = check_text(L, index);
+    if (text.starts_with('<')) {
+      auto parsed = pid::parse(text);
+      if (!parsed) raise(L, parsed.error());
+      return *parsed;
+    }
+    luaL_argcheck(L, !text.empty(), index, "an empty name");
+    return address(std::move(text));
+  }
+  if (lua_istable(L, index)) {
+    index = lua_absindex(L, index);
+    std::array<std::string, 2> parts;
+    constexpr std::array<const char*, 2> keys{"name", "node"};
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      lua_getfield(L, index, keys[i]);
+      if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_rawgeti(L, index, static_cast<lua_Integer>(i + 1));
+      }
+      if (lua_type(L, -1) == LUA_TSTRING) parts[i] = lua_tostring(L, -1);
+      lua_pop(L, 1);
+    }
+    auto node = complete_node_name(parts[1]);
+    luaL_argcheck(L, !parts[0].empty() && node, index, "a name and a node expected: {\"name\", \"node@host\"}");
+    if (*node == self.node().name()) return address(parts[0]);
+    return address(parts[0], *node);
+  }
+  luaL_typeerror(L, index, "pid, name or {name, node}");
+  return pid();
+}
+
+duration check_duration(lua_State* L, int index, duration otherwise) {
+  duration wanted = otherwise;
+  if (!lua_isnoneornil(L, index)) {
+    const std::int64_t given = check_milliseconds(L, index);
+    wanted = given == INT64_MAX ? wait_forever : std::chrono::milliseconds(given);
+  }
+  return lua_machine::of(L).clamp(wanted);
+}
+
+namespace {
+
+process& self_of(lua_State* L) { return lua_machine::of(L).self(); }
+
+int self(lua_State* L) {
+  push_pid(L, self_of(L).id());
+  return 1;
+}
+
+// node() or node(pid or reference)
+int node_name(lua_State* L) {
+  if (const pid* p = test_pid(L, 1)) push_text(L, p->node());
+  else if (const ref* r = test_ref(L, 1)) push_text(L, r->node());
+  else push_text(L, self_of(L).node().name());
+  return 1;
+}
+
+// A name of this node that nobody has is the caller's mistake, as in OTP; what is gone elsewhere is not.
+void expect_known(lua_State* L, const address& to) {
+  if (to.by_name() && to.node().empty() && !self_of(L).node().whereis(to.name())) {
+    raise(L, error(errc::noproc, "nothing is registered as \"" + to.name() + "\""));
+  }
+}
+
+int send(lua_State* L) {
+  const address to = check_address(L, 1);
+  luaL_checkany(L, 2);
+  value content = to_message(L, 2);
+  expect_known(L, to);
+  self_of(L).send(to, std::move(content));
+  lua_settop(L, 2);
+  return 1;
+}
+
+int register_process(lua_State* L) {
+  const bool name_first = lua_type(L, 1) == LUA_TSTRING;  // OTP's and Elixir's order
+  const std::string name = check_text(L, name_first ? 1 : 2);
+  const pid who = check_pid(L, name_first ? 2 : 1);
+  process& me = self_of(L);
+  auto done = who == me.id() ? me.register_name(name) : me.core().register_name(who, name);
+  if (!done) raise(L, done.error());
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+int unregister_process(lua_State* L) {
+  const std::string name = check_text(L, 1);
+  if (!self_of(L).core().unregister_name(name)) {
+    raise(L, error(errc::noproc, "nothing is registered as \"" + name + "\""));
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+int whereis(lua_State* L) {
+  auto found = self_of(L).node().whereis(check_text(L, 1));
+  if (found) push_pid(L, *found);
+  else lua_pushnil(L);
+  return 1;
+}
+
+int registered(lua_State* L) {
+  list names;
+  for (auto& [name, who] : self_of(L).node().registered()) names.emplace_back(std::move(name));
+  push_value(L, value(std::move(names)));
+  return 1;
+}
+
+int processes(lua_State* L) {
+  list all;
+  for (pid p : self_of(L).node().processes()) all.emplace_back(p);
+  push_value(L, value(std::move(all)));
+  return 1;
+}
+
+// As OTP's: only a process of this node can be asked, and only by pid.
+int is_alive(lua_State* L) {
+  const pid who = check_pid(L, 1);
+  process& me = self_of(L);
+  if (!me.core().is_local(who)) raise(L, error(errc::bad_argument, "a process of this node expected"));
+  lua_pushboolean(L, me.core().exists(who) ? 1 : 0);
+  return 1;
+}
+
+// What the node offers as `troupe.process_info`; on a bare node what can be seen from outside. Nil when it has ended.
+task<result<value>> ask_details(process& self, pid who, std::string key) {
+  detail::core& home = self.core();
+  list arguments;
+  arguments.emplace_back(who);
+  if (home.owner->offers().find("troupe.process_info")) {
+    auto running = call_offered(self, "troupe.process_info", value(std::move(arguments)));
+    auto got = co_await std::move(running);
+    if (!got && got.error() == errc::noproc) co_return value();
+    if (!got || key.empty()) co_return got;
+    const value* field = got->find(key);
+    co_return field ? *field : value();
+  }
+  const auto seen = home.summary(who);
+  if (!seen) co_return value();
+  value all = map_of({{"pid", seen->id},
+                      {"entry", seen->entry},
+                      {"status", detail::to_string(seen->status)},
+                      {"queued", seen->queued},
+                      {"memory", seen->memory},
+                      {"reductions", seen->reductions}});
+  if (key.empty()) co_return all;
+  const value* field = all.find(key);
+  co_return field ? *field : value();
+}
+
+int process_info(lua_State* L) {
+  const address who = check_address(L, 1);
+  process& me = self_of(L);
+  pid target = who.pid();
+  if (who.by_name()) {
+    auto found = me.node().whereis(who.name());
+    if (!found || !who.node().empty()) {
+      lua_pushnil(L);
+      return 1;
+    }
+    target = *found;
+  }
+  if (!me.core().is_local(target)) raise(L, error(errc::bad_argument, "a process of this node expected"));
+  const std::string key = lua_isnoneornil(L, 2) ? "" : check_text(L, 2);
+  return await_value(L, [target, key](process& self) { return ask_details(self, target, key); });
+}
+
+int group_leader(lua_State* L) {
+  process& me = self_of(L);
+  if (lua_gettop(L) == 0) {
+    push_pid(L, me.group_leader());
+    return 1;
+  }
+  me.group_leader(check_pid(L, 1));
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+int make_ref(lua_State* L) {
+  push_ref(L, self_of(L).make_ref());
+  return 1;
+}
+
+// -- other nodes
+
+int list_nodes(lua_State* L) {
+  list names;
+  for (std::string& name : nodes(self_of(L))) names.emplace_back(std::move(name));
+  push_value(L, value(std::move(names)));
+  return 1;
+}
+
+task<result<value>> connect_to(process& self, std::string name, duration limit) {
+  auto joined = co_await connect(self, name).within(limit);
+  if (!joined) co_return joined.error();
+  co_return value(true);
+}
+
+int connect_node(lua_State* L) {
+  auto name = complete_node_name(check_text(L, 1));
+  if (!name) raise(L, name.error());
+  const duration limit = check_duration(L, 2, default_call_time);
+  return await_value(
+      L, [node = *name, limit](process& self) { return connect_to(self, node, limit); }, on_failure::return_nil);
+}
+
+int disconnect_node(lua_State* L) {
+  lua_pushboolean(L, disconnect(self_of(L), check_text(L, 1)) ? 1 : 0);
+  return 1;
+}
+
+}  // namespace
+
+void open_processes(lua_State* L) {
+  set_globals(L, {{"self", &guarded<self>},
+                  {"node", &guarded<node_name>},
+                  {"send", &guarded<send>},
+                  {"register", &guarded<register_process>},
+                  {"unregister", &guarded<unregister_process>},
+                  {"whereis", &guarded<whereis>},
+                  {"registered", &guarded<registered>},
+                  {"processes", &guarded<processes>},
+                  {"is_alive", &guarded<is_alive>},
+                  {"process_alive", &guarded<is_alive>},
+                  {"process_info", &guarded<process_info>},
+                  {"group_leader", &guarded<group_leader>},
+                  {"make_ref", &guarded<make_ref>},
+                  {"nodes", &guarded<list_nodes>},
+                  {"connect", &guarded<connect_node>},
+                  {"disconnect", &guarded<disconnect_node>}});
+}
+
+}  // namespace troupe::internal

@@ -1,0 +1,198 @@
+// Each subcommand against a node that runs, and what each says of bad input.
+#include "tools_support.hpp"
+
+#include "observe/json.hpp"
+
+namespace {
+
+using namespace troupe;
+using namespace troupe::test;
+
+class ToolAsks : public ToolTest {
+ protected:
+  value json(std::vector<std::string> words) {
+    words.emplace_back("--json");
+    outcome got = tool(words);
+    EXPECT_EQ(got.exit_code, 0) << got.err;
+    auto out = internal::from_json(got.out);
+    EXPECT_TRUE(out) << got.out;
+    return out ? *out : value();
+  }
+};
+
+TEST_F(ToolAsks, Names) {
+  EXPECT_NE(tool({"names"}).out.find("no node runs here"), std::string::npos);
+  auto node = start_sample();
+  outcome got = tool({"names"});
+  EXPECT_EQ(got.exit_code, 0);
+  EXPECT_NE(got.out.find("sample@localhost"), std::string::npos) << got.out;
+  value shown = json({"names"});
+  ASSERT_EQ(shown.items()->size(), 1u);
+  const value& entry = shown.items()->front();
+  EXPECT_EQ(entry.text_at("name"), "sample@localhost");
+  EXPECT_EQ(entry.integer_at("pid"), node->pid());
+  EXPECT_EQ(entry.text_at("application"), "sample");
+  EXPECT_EQ(entry.text_at("version"), "1.2.3");
+}
+
+TEST_F(ToolAsks, Ping) {
+  auto node = start_sample();
+  outcome got = tool({"ping", "sample"});
+  EXPECT_EQ(got.exit_code, 0) << got.err;
+  EXPECT_TRUE(got.out.starts_with("sample@localhost answers in ")) << got.out;
+  EXPECT_EQ(tool({"ping", "sample@localhost"}).exit_code, 0);
+  EXPECT_EQ(json({"ping", "sample"}).integer_at("pid"), node->pid());
+}
+
+TEST_F(ToolAsks, PsInfoRegistryTree) {
+  auto node = start_sample();
+  outcome ps = tool({"ps", "sample"});
+  EXPECT_TRUE(ps.out.starts_with("PID")) << ps.out << ps.err;
+  EXPECT_NE(ps.out.find("sample.counter"), std::string::npos);
+  EXPECT_EQ(json({"ps", "sample", "--limit", "1", "--sort", "memory"}).items()->size(), 1u);
+  EXPECT_EQ(json({"ps", "sample", "--name", "sample.*"}).items()->size(), 4u);
+
+  outcome info = tool({"info", "sample"});
+  EXPECT_NE(info.out.find("application"), std::string::npos) << info.out << info.err;
+  EXPECT_EQ(json({"info", "sample"}).text_at("version"), "1.2.3");
+  EXPECT_EQ(json({"info", "sample", "sample.counter"}).text_at("name"), "sample.counter");
+
+  EXPECT_NE(tool({"registry", "sample"}).out.find("sample.supervisor"), std::string::npos);
+  bool listed = false;
+  value names = json({"registry", "sample"});
+  for (const value& each : *names.items()) listed = listed || each.text_at("name") == "sample.counter";
+  EXPECT_TRUE(listed);
+
+  outcome tree = tool({"tree", "sample"});
+  EXPECT_NE(tree.out.find("sample.supervisor"), std::string::npos) << tree.out << tree.err;
+  EXPECT_NE(tree.out.find("├─ sample.counter"), std::string::npos) << tree.out;
+  EXPECT_EQ(json({"tree", "sample"}).items()->front().find("children")->items()->size(), 4u);
+}
+
+TEST_F(ToolAsks, FunctionsStateConfigLog) {
+  auto node = start_sample({"--log-level", "notice"});
+  outcome functions = tool({"functions", "sample", "sample."});
+  EXPECT_NE(functions.out.find("sample.add_one(integer)"), std::string::npos) << functions.out << functions.err;
+  EXPECT_EQ(json({"functions", "sample", "sample.add"}).items()->size(), 2u);
+
+  EXPECT_EQ(tool({"state", "sample", "sample.counter"}).out, "{total = 0}\n");
+  EXPECT_EQ(json({"state", "sample", "sample.counter"}).integer_at("total", -1), 0);
+
+  EXPECT_NE(tool({"config", "sample"}).out.find("sample.slow_stop"), std::string::npos);
+  EXPECT_EQ(tool({"config", "sample", "sample.slow_stop", "5ms"}).exit_code, 0);
+  EXPECT_EQ(tool({"config", "sample", "sample.slow_stop", "soon"}).exit_code, 1);
+  value keys = json({"config", "sample"});
+  for (const value& line : *keys.items()) {
+    if (line.text_at("key") == "sample.slow_stop") {
+      EXPECT_EQ(line.text_at("shown"), "\"5ms\"");
+      EXPECT_EQ(line.text_at("source"), "set at run time");
+    }
+    if (line.text_at("key") == "log.level") {
+      EXPECT_EQ(line.text_at("source"), "--log-level");
+    }
+  }
+  EXPECT_NE(tool({"log", "sample", "-n", "50"}).out.find("starting"), std::string::npos);
+}
+
+TEST_F(ToolAsks, RpcGivesResultOutputAndExitCode) {
+  auto node = start_sample();
+  outcome got = tool({"rpc", "sample", "sample.add_one", "41"});
+  EXPECT_EQ(got.exit_code, 0) << got.err;
+  EXPECT_EQ(got.out, "42\n");
+  EXPECT_EQ(tool({"rpc", "sample", "sample.echo", "{\"a\": [1, -2.5, \"x\"]}"}).out, "{a = {1, -2.5, \"x\"}}\n");
+  EXPECT_EQ(tool({"rpc", "sample", "sample.echo", "bare text", "--json"}).out, "\"bare text\"\n");
+  EXPECT_EQ(tool({"rpc", "sample", "sample.echo", "-5"}).out, "-5\n");
+
+  // Its output comes to our terminal, all of it, before the result.
+  outcome said = tool({"rpc", "sample", "sample.say", "hello", "200"});
+  EXPECT_EQ(said.exit_code, 0) << said.err;
+  EXPECT_EQ(std::count(said.out.begin(), said.out.end(), '\n'), 200);
+
+  outcome refused = tool({"rpc", "sample", "sample.add_one", "-1"});
+  EXPECT_EQ(refused.exit_code, 5);
+  EXPECT_NE(refused.err.find("negative numbers are not served"), std::string::npos) << refused.err;
+  outcome thrown = tool({"rpc", "sample", "sample.throw", "because"});
+  EXPECT_EQ(thrown.exit_code, 1);
+  EXPECT_NE(thrown.err.find("because"), std::string::npos) << thrown.err;
+  outcome undefined = tool({"rpc", "sample", "sample.nothing"});
+  EXPECT_EQ(undefined.exit_code, 1);
+  EXPECT_NE(undefined.err.find("undef"), std::string::npos) << undefined.err;
+  outcome mistyped = tool({"rpc", "sample", "sample.add_one", "many"});
+  EXPECT_EQ(mistyped.exit_code, 1);
+  EXPECT_NE(mistyped.err.find("argument 1"), std::string::npos) << mistyped.err;
+  EXPECT_EQ(tool({"rpc", "sample", "sample.add_one"}).exit_code, 1);
+  EXPECT_EQ(tool({"rpc", "sample", "sample.wait", "--timeout", "200ms"}).exit_code, 4);
+}
+
+TEST_F(ToolAsks, SendAndExit) {
+  auto node = start_sample();
+  EXPECT_EQ(tool({"send", "sample", "sample.counter", R"(["add", {"amount": 7}])"}).exit_code, 0);
+  EXPECT_EQ(tool({"state", "sample", "sample.counter"}).out, "{total = 7}\n");
+  std::string before = tool({"rpc", "sample", "troupe.whereis", "sample.counter"}).out;
+  EXPECT_EQ(tool({"exit", "sample", "sample.counter"}).exit_code, 0);
+  EXPECT_TRUE(wait_until([&] {
+    outcome now = tool({"rpc", "sample", "troupe.whereis", "sample.counter"});
+    return now.exit_code == 0 && now.out != before;
+  }));
+  EXPECT_EQ(tool({"exit", "sample", "sample.nobody"}).exit_code, 1);
+}
+
+TEST_F(ToolAsks, UnknownProcessIsAFailure) {
+  auto node = start_sample();
+  outcome got = tool({"state", "sample", "sample.nobody"});
+  EXPECT_EQ(got.exit_code, 1);
+  EXPECT_NE(got.err.find("noproc"), std::string::npos) << got.err;
+}
+
+TEST_F(ToolAsks, UnreachableIsThreeWithTheReason) {
+  outcome got = tool({"ping", "sample"});
+  EXPECT_EQ(got.exit_code, 3);
+  EXPECT_NE(got.err.find("sample@localhost"), std::string::npos) << got.err;
+  EXPECT_EQ(tool({"ps", "nobody@elsewhere"}).exit_code, 3);
+  auto node = start_sample();
+  node->signal(SIGKILL);
+  (void)node->wait_exit();
+  EXPECT_EQ(tool({"ping", "sample"}).exit_code, 3);
+}
+
+TEST_F(ToolAsks, UsageIsTwo) {
+  for (std::vector<std::string> words : std::vector<std::vector<std::string>>{{},
+                                                                              {"nonsense"},
+                                                                              {"ping"},
+                                                                              {"ping", "a", "b"},
+                                                                              {"ping", "sample", "--nonsense"},
+                                                                              {"ping", "sample", "--timeout", "5"},
+                                                                              {"ping", "not a name"},
+                                                                              {"trace", "sample"},
+                                                                              {"trace", "sample", "--process", "x"},
+                                                                              {"trace", "sample", "--receive"}}) {
+    outcome got = tool(words);
+    EXPECT_EQ(got.exit_code, 2) << testing::PrintToString(words) << got.err;
+    EXPECT_FALSE(got.err.empty());
+    EXPECT_TRUE(got.out.empty());
+  }
+}
+
+TEST_F(ToolAsks, AWrongControlKeyIsRefused) {
+  auto node = start_sample();
+  // The key is a file of the run directory: another one in its place is what a stale copy would be.
+  bool replaced = false;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(run_.path())) {
+    if (!entry.is_regular_file() || entry.path().extension() != ".key") continue;
+    std::string text = read_file(entry.path());
+    for (char& c : text) {
+      if (c >= 'a' && c <= 'y') ++c;
+    }
+    run_.write(std::filesystem::relative(entry.path(), run_.path()).string(), text);
+    replaced = true;
+  }
+  ASSERT_TRUE(replaced);
+  outcome got = tool({"ping", "sample"});
+  EXPECT_EQ(got.exit_code, 5) << got.err;
+  EXPECT_NE(got.err.find("bad_cookie"), std::string::npos) << got.err;
+  EXPECT_TRUE(node->wait_output("bad_cookie")) << node->out();
+}
+
+TEST_F(ToolAsks, Version) { EXPECT_TRUE(tool({"version"}).out.starts_with("troupe ")); }
+
+}  // namespace

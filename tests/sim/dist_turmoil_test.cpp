@@ -1,0 +1,207 @@
+// Whole nodes in one thread under a seed: processes that send, call and monitor while connections break, cables are
+// pulled and nodes stop, die and come back.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include <troupe/bus/simulation.hpp>
+#include <troupe/codec.hpp>
+#include <troupe/rpc.hpp>
+
+#include "dist/distribution.hpp"
+#include "runtime/core.hpp"
+#include "sched/scheduler.hpp"
+
+namespace troupe::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Numbered {
+  std::string from;
+  std::int64_t number = 0;
+  TROUPE_MESSAGE(Numbered, "test.numbered", from, number)
+};
+
+struct world {
+  explicit world(std::uint64_t seed) : sim(bus::make_simulator({.seed = seed})) {}
+
+  struct host {
+    std::unique_ptr<node> machine;
+    internal::distribution* network = nullptr;
+  };
+  std::unique_ptr<bus::simulator> sim;
+  std::map<std::string, host> hosts;
+  std::map<std::string, std::uint64_t> lives;
+  std::set<time_point> alarms;
+  bool ending = false;
+  std::vector<std::string> log;
+  std::map<std::string, std::int64_t> last;  // by sender's life and receiver's: the greatest number seen
+  std::map<std::string, int> downs;          // by monitor
+
+  void note(std::string line) {
+    log.push_back(std::to_string(sim->time()->now().time_since_epoch().count()) + " " + std::move(line));
+  }
+
+  void start(const std::string& name) {
+    detail::bare_node_options options;
+    options.name = name + "@sim";
+    options.creation = ++lives[name];
+    options.workers = 0;
+    options.clock = sim->time();
+    options.random = sim->random();
+    options.node.wire.tick = 500ms;
+    options.node.offers.function("test.twice", [](std::int64_t n) { return 2 * n; });
+    host made;
+    made.machine = detail::make_bare_node(std::move(options));
+    internal::distribution_options network;
+    bus::loop& loop = sim->on(name);
+    network.loop = std::shared_ptr<bus::loop>(std::shared_ptr<void>(), &loop);
+    network.transport = sim->attach(name);
+    network.cookie = "a-cookie-for-these-tests";
+    network.listen = {{bus::endpoint::scheme::sim, name, 0}};
+    for (const char* other : {"a", "b", "c"}) {
+      if (other != name) network.peers[std::string(other) + "@sim"] = {{bus::endpoint::scheme::sim, other, 0}};
+    }
+    made.network = internal::start_distribution(made.machine->core(), std::move(network)).or_exit();
+    spawn_options named;
+    named.name = "sink";
+    spawn(*made.machine, std::move(named), &world::sink, this).or_exit();
+    for (const char* other : {"a", "b", "c"}) {
+      if (other != name) spawn(*made.machine, &world::talker, this, std::string(other) + "@sim").or_exit();
+    }
+    hosts[name] = std::move(made);
+  }
+  void kill(const std::string& name) {
+    sim->kill(name);
+    hosts.erase(name);
+  }
+
+  static task<> sink(process& self, world* all) {
+    const std::string me = self.id().text();
+    for (;;) {
+      auto got = co_await self.receive(wait_forever);
+      if (got->is_call()) {
+        self.reply(*got, got->to_value());
+        continue;
+      }
+      const Numbered* one = got->get<Numbered>();
+      if (!one) continue;
+      auto& before = all->last[one->from + " > " + me];
+      EXPECT_GT(one->number, before) << one->from << " > " << me;
+      before = one->number;
+    }
+  }
+
+  static task<> talker(process& self, world* all, std::string peer) {
+    const std::string me = self.id().text();
+    const address there("sink", peer);
+    ref watch;
+    std::int64_t number = 0;
+    for (std::int64_t round = 1; !all->ending; ++round) {
+      if (!watch) watch = self.monitor(there);
+      for (int i = 0; i < 5; ++i) self.send(there, Numbered{me, ++number});
+      if (round % 3 == 0) {
+        auto got = co_await call<value>(self, there, value(round)).within(700ms);
+        all->note(me + " call " + peer + " " + (got ? "ok" : got.error().name()));
+        if (got) {
+          EXPECT_EQ(*got, value(round));
+        }
+      } else if (round % 3 == 1) {
+        auto got = co_await rpc::call<std::int64_t>(self, peer, "test.twice", round).within(700ms);
+        all->note(me + " rpc " + peer + " " + (got ? "ok" : got.error().name()));
+        if (got) {
+          EXPECT_EQ(*got, 2 * round);
+        }
+      }
+      co_await self.sleep(20ms);  // virtual: while the peer is out of reach, everything is refused at once
+      auto told = co_await self.receive<down>(50ms);
+      if (!told) continue;
+      EXPECT_EQ(told->monitor, watch);
+      EXPECT_EQ(++all->downs[told->monitor.text()], 1);
+      all->note(me + " down " + peer + " " + told->reason.text());
+      watch = {};
+    }
+    if (watch) self.demonitor(watch);
+  }
+
+  // Runs processes and the network until so much virtual time has passed.
+  void run_for(duration time) {
+    const time_point end = sim->time()->now() + time;
+    sim->on("timer").at(end, [] {});
+    while (sim->time()->now() < end) {
+      bool ran = false;
+      for (auto& [name, each] : hosts) {
+        internal::scheduler& workers = each.machine->core().scheduler();
+        while (workers.run_one()) ran = true;
+        if (workers.fire_due() > 0) ran = true;
+        const time_point due = workers.next_due();
+        if (due != time_point::max() && due > sim->time()->now() && alarms.insert(due).second) {
+          sim->on("timer").at(due, [this, due] { alarms.erase(due); });
+        }
+      }
+      if (!ran && !sim->step()) break;
+    }
+  }
+};
+
+std::vector<std::string> turmoil(std::uint64_t seed) {
+  world all(seed);
+  const std::vector<std::string> names{"a", "b", "c"};
+  for (const auto& name : names) all.start(name);
+  auto random = seeded_random(seed * 31 + 7);
+  auto any = [&] { return names[random->below(names.size())]; };
+  for (int step = 0; step < 60; ++step) {
+    const std::string one = any(), two = any();
+    switch (random->below(8)) {
+      case 0: all.sim->break_pipes(one, two); break;
+      case 1: all.sim->cut(one, two); break;
+      case 2:
+      case 3: all.sim->heal(one, two); break;
+      case 4:
+        if (all.hosts.contains(one)) disconnect(*all.hosts[one].machine, two + "@sim");
+        break;
+      case 5:
+        if (random->below(3) == 0) {
+          all.kill(one);
+          all.run_for(duration(static_cast<std::int64_t>(random->below(500'000'000))));
+          all.start(one);
+        }
+        break;
+      default: break;
+    }
+    all.run_for(duration(static_cast<std::int64_t>(random->below(600'000'000))));
+  }
+  all.sim->heal_all();
+  all.run_for(40s);
+  // All find each other again.
+  for (const auto& name : names) EXPECT_EQ(nodes(*all.hosts[name].machine).size(), 2u) << name << " seed " << seed;
+  all.ending = true;
+  all.run_for(40s);
+  // Nobody waits for ever and nothing is held for anybody.
+  for (const auto& name : names) {
+    EXPECT_EQ(all.hosts[name].machine->process_count(), 1u) << name << " seed " << seed;
+    const value info = all.hosts[name].network->info();
+    for (const value& peer : *info.find("peers")->items()) {
+      for (const char* owed : {"calls", "monitors", "monitored_by", "links"}) {
+        EXPECT_EQ(peer.integer_at(owed), 0) << owed << " at " << name << " seed " << seed << " " << peer.print();
+      }
+    }
+  }
+  while (!all.hosts.empty()) all.kill(all.hosts.begin()->first);
+  return all.log;
+}
+
+class DistTurmoil : public testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(DistTurmoil, HoldsAndReplays) {
+  const std::vector<std::string> first = turmoil(GetParam());
+  EXPECT_GT(first.size(), 100u);
+  EXPECT_EQ(first, turmoil(GetParam()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, DistTurmoil, testing::Range<std::uint64_t>(1, 21));
+
+}  // namespace
+}  // namespace troupe::test

@@ -1,0 +1,139 @@
+// A node made by hand, with all its layers.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <mutex>
+
+#include <troupe/config.hpp>
+#include <troupe/io.hpp>
+#include <troupe/node.hpp>
+
+#include "support/temp_dir.hpp"
+#include "support/wait.hpp"
+
+namespace {
+
+using namespace troupe;
+using namespace std::chrono_literals;
+
+class kept_lines final : public log_sink {
+ public:
+  [[nodiscard]] bool enabled(log_level) const noexcept override { return true; }
+  void log(log_level, std::string_view text, map) noexcept override {
+    std::lock_guard guard(mutex_);
+    lines_.emplace_back(text);
+  }
+  bool has(std::string_view text) {
+    std::lock_guard guard(mutex_);
+    return std::find(lines_.begin(), lines_.end(), text) != lines_.end();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> lines_;
+};
+
+class NodeStart : public testing::Test {
+ protected:
+  node_options named(std::string name = "one") const {
+    node_options how;
+    how.name = std::move(name);
+    how.run_directory = run_.path();
+    how.workers = 1;
+    return how;
+  }
+  test::temp_dir run_;
+};
+
+TEST_F(NodeStart, WithoutANameNobodyCanConnect) {
+  auto made = node::start({});
+  ASSERT_TRUE(made) << made.error().message();
+  EXPECT_FALSE((*made)->alive());
+  EXPECT_EQ((*made)->name(), nonode);
+  EXPECT_TRUE((*made)->whereis("user"));
+  EXPECT_TRUE((*made)->stop(5s));
+  EXPECT_TRUE((*made)->stop(5s));
+}
+
+TEST_F(NodeStart, ANameIsHeldByOneNode) {
+  auto first = node::start(named());
+  ASSERT_TRUE(first) << first.error().message();
+  EXPECT_EQ((*first)->name(), "one@localhost");
+  auto second = node::start(named());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code(), errc::name_taken);
+  EXPECT_NE(second.error().text().find(std::to_string(getpid())), std::string::npos) << second.error().text();
+  first->reset();
+  auto third = node::start(named());
+  EXPECT_TRUE(third) << third.error().message();
+}
+
+TEST_F(NodeStart, SystemFunctionsAreThereAndTheirNamesReserved) {
+  auto made = node::start(named());
+  ASSERT_TRUE(made);
+  for (const char* name :
+       {"troupe.ps", "troupe.info", "troupe.trace", "troupe.lua", "troupe.config", "troupe.config_set"}) {
+    EXPECT_TRUE((*made)->offers().find(name)) << name;
+  }
+  node_options how = named("two");
+  how.offers.function("troupe.mine", [](std::int64_t n) { return n; });
+  EXPECT_EQ(node::start(std::move(how)).error().code(), errc::bad_name);
+}
+
+TEST_F(NodeStart, BadOptions) {
+  EXPECT_EQ(node::start(named("not a name")).error().code(), errc::bad_name);
+  node_options open = named();
+  open.listen = {"tcp://0.0.0.0:0"};
+  EXPECT_EQ(node::start(std::move(open)).error().code(), errc::not_allowed);
+  node_options nonsense = named();
+  nonsense.listen = {"nonsense"};
+  EXPECT_EQ(node::start(std::move(nonsense)).error().code(), errc::bad_config);
+  node_options weak = named();
+  weak.cookie = "short";
+  EXPECT_FALSE(node::start(std::move(weak)));
+  node_options tool = named();
+  tool.tool = true;
+  tool.listen = {"tcp://127.0.0.1:0"};
+  EXPECT_EQ(node::start(std::move(tool)).error().code(), errc::not_allowed);
+  EXPECT_TRUE(node::start(named()));  // none of them has kept the name
+}
+
+TEST_F(NodeStart, WhatIsPrintedGoesToTheLog) {
+  auto lines = std::make_shared<kept_lines>();
+  node_options how;
+  how.log = lines;
+  auto made = node::start(std::move(how));
+  ASSERT_TRUE(made);
+  ASSERT_TRUE(spawn(**made, [](process& self) -> task<> {
+    self.print("hello");
+    co_return;
+  }));
+  EXPECT_TRUE(test::wait_until([&] { return lines->has("hello"); }));
+}
+
+TEST_F(NodeStart, ProcessesReadTheConfiguration) {
+  auto made = node::start({});
+  ASSERT_TRUE(made);
+  EXPECT_EQ(config(**made).get<int>("a.b").error().code(), errc::not_found);
+  config_schema keys;
+  keys.integer("a.b", 5, "a number");
+  config_loader loader(std::move(keys));
+  attach_config(**made, loader.assignment("a.b=7").finish().value());
+  auto hand = (*made)->make_handle();
+  ASSERT_TRUE(hand);
+  auto got = (*hand)->run(5s, [](process& self) -> task<int> { co_return config(self).get<int>("a.b").or_exit(); });
+  ASSERT_TRUE(got) << got.error().message();
+  EXPECT_EQ(*got, 7);
+  hand->reset();
+}
+
+TEST_F(NodeStart, UserAnswersWhenAllIsWritten) {
+  auto made = node::start({});
+  ASSERT_TRUE(made);
+  auto hand = (*made)->make_handle();
+  ASSERT_TRUE(hand);
+  EXPECT_TRUE((*hand)->call<void>("user", io_sync(), 5s));
+  hand->reset();
+}
+
+}  // namespace

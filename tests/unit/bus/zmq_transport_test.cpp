@@ -1,0 +1,190 @@
+// What only the real libzmq can get wrong: peers that are killed, strangers under another's id, edges that are eaten.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+#include <zmq.h>
+
+#include "support/program.hpp"
+#include "unit/bus/raw_peer.hpp"
+
+namespace troupe::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+// This very program plays the peer that dies: see ProgramZmqPeer below.
+std::string own_path() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
+constexpr const char* address_variable = "TROUPE_TEST_ZMQ_PEER";
+
+// Not a test by itself (suites named Program… are not registered): run in a child, it dials and sends numbered frames
+// until it is killed.
+TEST(ProgramZmqPeer, SendsUntilItIsKilled) {
+  const char* address = std::getenv(address_variable);
+  if (address == nullptr) GTEST_SKIP() << "only run by KilledPeer";
+  world here(form::ipc);
+  auto options = here.options("child@host", static_cast<std::uint64_t>(::getpid()));
+  test_node child(std::move(options));
+  child.hub->dial(bus::endpoint::parse(address).value());
+  ASSERT_TRUE(here.until([&] { return child.events.first() != 0; }));
+  for (int i = 0;; ++i) {
+    while (!child.hub->send(child.events.first(), bytes_of(std::to_string(i)))) {
+      if (!child.events.downs().empty()) return;
+      usleep(200);
+    }
+    // The reader's answer to its first frames: by then libzmq has long taken what was sent behind them.
+    if (i == 2000 && here.until([&] { return child.events.frame_count() > 0; })) puts("SENT"), fflush(stdout);
+    if (i > 2000) usleep(1000);
+  }
+}
+
+TEST(KilledPeer, AllThatHadArrivedComesBeforeTheDown) {
+  for (int round = 0; round < 3; ++round) {
+    world here(form::ipc);
+    auto options = here.options("a@host");
+    options.limits.credit_bytes = 8u << 20;
+    test_node a(std::move(options));
+    std::atomic<bool> slow = true;
+    std::size_t count = 0;
+    a.events.on_frame = [&](bus::connection_id id, std::span<const std::byte>) {
+      if (++count == 500) static_cast<void>(a.hub->send(id, bytes_of("go on")));
+      if (slow) std::this_thread::sleep_for(100us);  // a busy reader: frames pile up in libzmq
+    };
+    const auto where = a.listen(here.address());
+    program child({own_path(), "--gtest_filter=ProgramZmqPeer.*"}, {.environment = {{address_variable, where.text()}}});
+    ASSERT_TRUE(child.wait_output("SENT"));
+    child.signal(SIGKILL);
+    slow = false;
+    ASSERT_TRUE(here.until([&] { return !a.events.downs().empty(); }));
+    EXPECT_EQ(a.events.downs()[0].reason, errc::noconnection);
+    const auto frames = a.events.frames();
+    for (std::size_t i = 0; i < frames.size(); ++i) ASSERT_EQ(frames[i].second, std::to_string(i));
+    const auto lines = a.events.lines();
+    EXPECT_TRUE(lines.back().starts_with("down ")) << lines.back();
+    EXPECT_GE(frames.size(), 500u);
+  }
+}
+
+TEST(KilledPeer, IsFoundWithinMilliseconds) {
+  world here(form::ipc);
+  test_node a(here.options("a@host"));
+  a.events.on_frame = [&, told = false](bus::connection_id id, std::span<const std::byte>) mutable {
+    if (!std::exchange(told, true)) static_cast<void>(a.hub->send(id, bytes_of("go on")));
+  };
+  const auto where = a.listen(here.address());
+  program child({own_path(), "--gtest_filter=ProgramZmqPeer.*"}, {.environment = {{address_variable, where.text()}}});
+  ASSERT_TRUE(child.wait_output("SENT"));
+  const auto before = std::chrono::steady_clock::now();
+  child.signal(SIGKILL);
+  ASSERT_TRUE(here.until([&] { return !a.events.downs().empty(); }));
+  // A tick would take a minute; generous for a loaded machine.
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 5s);
+}
+
+// A plain client of libzmq, as a stranger writes one.
+class stranger {
+ public:
+  explicit stranger(const std::string& where, std::string_view routing_id = {}) : context_(zmq_ctx_new()) {
+    socket_ = zmq_socket(context_, ZMQ_DEALER);
+    const int none = 0;
+    zmq_setsockopt(socket_, ZMQ_LINGER, &none, sizeof none);
+    if (!routing_id.empty()) zmq_setsockopt(socket_, ZMQ_ROUTING_ID, routing_id.data(), routing_id.size());
+    zmq_connect(socket_, where.c_str());
+  }
+  ~stranger() {
+    zmq_close(socket_);
+    zmq_ctx_term(context_);
+  }
+  void send(std::string_view data, bool more = false) {
+    zmq_send(socket_, data.data(), data.size(), more ? ZMQ_SNDMORE : 0);
+  }
+
+ private:
+  void* context_;
+  void* socket_ = nullptr;
+};
+
+TEST(Stranger, UnderAGuessedRoutingIdAbortsNobody) {
+  // libzmq numbers a ROUTER's peers from rand(), which nobody seeds: 00 6b8b4567 is the first of every program.
+  world here(form::tcp);
+  test_node a(here.options("a@host"));
+  const auto where = a.listen(here.address());
+  const std::string first("\0\x6b\x8b\x45\x67", 5);
+  const std::string second("\0\x6b\x8b\x45\x68", 5);
+  stranger one(where.text(), first);
+  stranger two(where.text(), second);
+  one.send("x");
+  two.send("x");
+  ASSERT_TRUE(here.until([&] { return a.drops("stranger") >= 2; }));
+  stranger anonymous(where.text());
+  anonymous.send("x");
+  ASSERT_TRUE(here.until([&] { return a.drops("stranger") >= 3; }));
+  test_node b(here.options("b@host"));
+  b.hub->dial(where);
+  EXPECT_TRUE(here.until([&] { return b.events.first() != 0; }));
+}
+
+TEST(Stranger, WithPartsFloodsAndOversizeHarmsNobody) {
+  world here(form::tcp);
+  auto options = here.options("a@host");
+  options.limits.frame_bytes = 4096;
+  test_node a(std::move(options));
+  const auto where = a.listen(here.address());
+  test_node b(here.options("b@host"));
+  b.hub->dial(where);
+  ASSERT_TRUE(here.until([&] { return a.events.first() != 0 && b.events.first() != 0; }));
+  stranger parts(where.text());
+  parts.send("one", true);
+  parts.send("two");
+  stranger big(where.text());
+  big.send(std::string(1u << 20, 'x'));
+  stranger flood(where.text());
+  for (int i = 0; i < 20'000; ++i) flood.send("y");
+  for (int i = 0; i < 500; ++i) ASSERT_TRUE(b.hub->send(b.events.first(), bytes_of(std::to_string(i))));
+  ASSERT_TRUE(here.until([&] { return a.events.frame_count() == 500; }));
+  EXPECT_TRUE(here.until([&] { return a.drops("stranger") >= 1000; }));
+  EXPECT_EQ(a.hub->counters().half_handshakes, 0u);
+  EXPECT_TRUE(a.events.downs().empty());
+}
+
+TEST(ZmqLoop, EchoesNeverStall) {
+  // Random sends and reads: an edge of ZMQ_FD that a send has eaten would stop this for ever.
+  world here(form::ipc);
+  test_node a(here.options("a@host"));
+  test_node b(here.options("b@host"));
+  constexpr std::size_t rounds = 20'000;
+  a.events.on_frame = [&](bus::connection_id id, std::span<const std::byte> data) {
+    static_cast<void>(a.hub->send(id, bytes(data.begin(), data.end()), bus::delivery::must));
+  };
+  b.hub->dial(a.listen(here.address()));
+  ASSERT_TRUE(here.until([&] { return b.events.first() != 0; }));
+  auto random = seeded_random(3);
+  std::size_t sent = 0;
+  while (sent < rounds) {
+    const std::size_t burst = 1 + random->below(40);
+    for (std::size_t i = 0; i < burst; ++i) {
+      if (b.hub->send(b.events.first(), bytes_of(std::to_string(sent)))) ++sent;
+    }
+    const std::size_t at_most_behind = random->below(3) == 0 ? 0 : 200;
+    ASSERT_TRUE(here.until([&] { return b.events.frame_count() + at_most_behind >= sent; })) << "stalled at " << sent;
+  }
+  ASSERT_TRUE(here.until([&] { return b.events.frame_count() == sent; }));
+}
+
+TEST(ZmqLoop, ManyHubsShareOneLoop) {
+  world here(form::ipc);
+  test_node centre(here.options("centre@host"));
+  const auto where = centre.listen(here.address());
+  std::vector<std::unique_ptr<test_node>> others;
+  for (int i = 0; i < 20; ++i) {
+    others.push_back(std::make_unique<test_node>(here.options("n" + std::to_string(i) + "@host")));
+    others.back()->hub->dial(where);
+  }
+  ASSERT_TRUE(here.until([&] { return centre.events.ups().size() == others.size(); }));
+  others.clear();  // all at once
+  ASSERT_TRUE(here.until([&] { return centre.events.downs().size() == 20; }));
+}
+
+}  // namespace
+}  // namespace troupe::test

@@ -1,0 +1,96 @@
+// Real sockets and a run directory: two nodes and a tool in one OS process.
+#include "fixture.hpp"
+
+#include "support/temp_dir.hpp"
+
+namespace troupe::test {
+
+using namespace std::chrono_literals;
+
+class Ipc : public testing::Test {
+ protected:
+  member start(const std::string& name, bool tool, catalogue offers = {}) {
+    const auto directory = bus::run_directory::open(folder_.path().string()).or_exit();
+    detail::bare_node_options options;
+    options.name = name;
+    options.creation = system_random()->next() | 1;
+    options.node.offers = std::move(offers);
+    options.node.tool = tool;
+    member out;
+    out.machine = detail::make_bare_node(std::move(options));
+    internal::distribution_options network;
+    network.loop = loop_;
+    network.transport = bus::zmq_transport(*loop_).or_exit();
+    network.directory = directory;
+    if (!tool) {
+      network.claim = directory.claim(name, *system_random()).or_exit();
+      network.cookie = "a-cookie-for-these-tests";
+    }
+    out.network = internal::start_distribution(out.core(), std::move(network)).or_exit();
+    out.door = out.machine->make_handle().or_exit();
+    return out;
+  }
+
+  temp_dir folder_;
+  std::shared_ptr<bus::loop> loop_ = bus::make_loop();
+};
+
+TEST_F(Ipc, NodesFindEachOtherInTheRunDirectory) {
+  catalogue offers;
+  offers.function("math.add", [](std::int64_t a, std::int64_t b) { return a + b; });
+  member one = start("one@test", false), two = start("two@test", false, std::move(offers));
+  const pid far = start_echo(two, "echo");
+  one.run([&](process& self) -> task<> {
+    auto got = co_await call<value>(self, address("echo", "two@test"), value("x"));
+    EXPECT_EQ(got.or_exit(), list_of({"echo", "x"}));
+    auto sum = co_await rpc::call<std::int64_t>(self, "two@test", "math.add", 20, 22);
+    EXPECT_EQ(sum.or_exit(), 42);
+    auto nobody = co_await connect(self, "three@test");
+    EXPECT_EQ(nobody.error(), errc::noconnection);
+    self.monitor(far);
+    self.trap_exits(true);
+    self.link(far);
+    list order{value("die"), value("done")};
+    self.send(far, value(order));
+    for (int i = 0; i < 2; ++i) {
+      auto told = co_await self.receive(patience);
+      EXPECT_TRUE(told);
+    }
+  });
+  EXPECT_EQ(nodes(*two.machine), std::vector<std::string>{"one@test"});
+}
+
+TEST_F(Ipc, AToolNeedsNoCookie) {
+  catalogue offers;
+  offers.function("io.say", [](process& self, std::string text) -> task<> {
+    self.print(text);
+    co_return;
+  });
+  member one = start("one@test", false, std::move(offers));
+  member tool = start("tool-4711@test", true);
+  EXPECT_TRUE(tool.network->endpoints().empty());
+  const pid worker = start_echo(one, "worker");
+  tool.run([&](process& self) -> task<> {
+    self.group_leader(self.id());
+    auto said = co_await rpc::call<void>(self, "one@test", "io.say", "hello");
+    EXPECT_TRUE(said) << (said ? "" : said.error().message());
+    auto line = co_await self.receive(patience);
+    EXPECT_EQ(line.or_exit().tag(), "io.put");
+    self.monitor(address("worker", "one@test"));
+    list order{value("die"), value("crash")};
+    self.send(address("worker", "one@test"), value(order));
+    auto told = co_await self.receive<down>(patience);
+    EXPECT_EQ(told.or_exit().reason, exit_reason("crash"));
+    EXPECT_EQ(told->process, worker);
+  });
+  EXPECT_TRUE(nodes(*one.machine).empty());
+  EXPECT_EQ(nodes(*one.machine, node_class::hidden), std::vector<std::string>{"tool-4711@test"});
+  monitor_node(tool.door->self(), "one@test");
+  one.end();
+  auto event = tool.door->receive(patience);
+  ASSERT_TRUE(event);
+  EXPECT_EQ(event->to_value().items()->front(), value("nodedown"));
+  EXPECT_EQ(event->to_value().items()->back().text_at("reason"), "shutting_down");
+}
+
+}  // namespace troupe::test

@@ -1,0 +1,187 @@
+// The signals as bytes: what a stranger's client sends and gets, and what a broken one may not do.
+#include "fixture.hpp"
+
+#include <mutex>
+
+#include <troupe/codec.hpp>
+
+namespace troupe::test {
+
+using namespace std::chrono_literals;
+
+// A client that knows only bus/PROTOCOL.md.
+class raw_peer final : public bus::hub_events {
+ public:
+  raw_peer(bus::loop& loop, std::shared_ptr<bus::inproc_network> net, const bus::endpoint& target) {
+    bus::hub_options options;
+    options.self.name = "raw@test";
+    options.self.creation = 9;
+    options.self.hidden = true;
+    options.self.features = {"signals"};
+    options.security.cookie = "a-cookie-for-these-tests";
+    options.transport = bus::inproc_transport(loop, std::move(net));
+    hub_ = bus::hub::make(std::move(options), *this).or_exit();
+    hub_->dial(target);
+    EXPECT_TRUE(wait_until([&] { return connection() != 0; }));
+  }
+  ~raw_peer() override { hub_.reset(); }
+
+  void up(const bus::peer_info& peer) override {
+    std::lock_guard lock(mutex_);
+    connection_ = peer.id;
+    life_ = intern_life(peer.who.name, peer.who.creation).or_exit();
+  }
+  void frame(bus::connection_id id, std::span<const std::byte> payload) override {
+    wire_source r(payload);
+    std::lock_guard lock(mutex_);
+    while (!r.at_end()) {
+      value one;
+      if (!r.read_value(one)) break;
+      seen_.push_back(std::move(one));
+    }
+    hub_->consumed(id, payload.size());
+  }
+  void down(bus::connection_id, const error& reason) override {
+    std::lock_guard lock(mutex_);
+    ended_ = reason;
+  }
+  void dial_failed(bus::dial_id, const error& reason) override { ADD_FAILURE() << reason.message(); }
+
+  bus::connection_id connection() {
+    std::lock_guard lock(mutex_);
+    return connection_;
+  }
+  void send(const value& signal) { send(to_wire(signal)); }
+  void send(bytes payload) { static_cast<void>(hub_->send(connection(), std::move(payload), bus::delivery::must)); }
+  value next() {
+    value out;
+    EXPECT_TRUE(wait_until([&] {
+      std::lock_guard lock(mutex_);
+      if (read_ >= seen_.size()) return false;
+      out = seen_[read_++];
+      return true;
+    }));
+    return out;
+  }
+  error end() {
+    EXPECT_TRUE(wait_until([&] {
+      std::lock_guard lock(mutex_);
+      return ended_.has_value();
+    }));
+    std::lock_guard lock(mutex_);
+    return ended_.value_or(error());
+  }
+
+ private:
+  std::mutex mutex_;
+  bus::connection_id connection_ = 0;
+  const node_life* life_ = nullptr;
+  std::vector<value> seen_;
+  std::size_t read_ = 0;
+  std::optional<error> ended_;
+  std::unique_ptr<bus::hub> hub_;
+};
+
+using Wire = cluster_fixture;
+
+TEST_F(Wire, AClientWrittenFromThePage) {
+  member_options options;
+  options.offers.function("math.add", [](std::int64_t a, std::int64_t b) { return a + b; });
+  member one = start("one@test", std::move(options));
+  const pid echo_pid = start_echo(one, "echo");
+  raw_peer raw(*loop_, net_, place("one@test"));
+  const std::uint64_t me = 5, far = echo_pid.id();
+
+  raw.send(list_of({2, me, "echo", 1, "hello"}));  // call by name
+  EXPECT_EQ(raw.next(), list_of({3, far, me, 1, list_of({"echo", "hello"})}));
+  raw.send(list_of({2, me, far, 2, 7, "an item of a newer version"}));
+  EXPECT_EQ(raw.next(), list_of({3, far, me, 2, list_of({"echo", 7})}));
+  raw.send(list_of({2, me, "nobody", 3, nullptr}));
+  value refused = raw.next();
+  EXPECT_EQ(refused.items()->at(0), value(4));
+  EXPECT_EQ(refused.items()->at(3), value(3));
+  EXPECT_EQ(refused.items()->at(4).text_at("name"), "noproc");
+
+  const pid raw_pid(intern_life("raw@test", 9).or_exit(), me);
+  raw.send(list_of({1, me, "echo", list_of({"hi", raw_pid})}));
+  EXPECT_EQ(raw.next(), list_of({1, far, me, list_of({"hi", echo_pid})}));
+
+  raw.send(list_of({15, me, 4, "math.add", list_of({2, 3}), map_of({{"leader", me}, {"unknown", 1}})}));
+  EXPECT_EQ(raw.next().items()->back(), value(5));
+  raw.send(list_of({200, "whatever", list_of({})}));  // optional: ignored
+  raw.send(list_of({11, me, "echo", 8}));
+  raw.send(list_of({8, me, far}));
+  raw.send(list_of({1, me, far, list_of({"die", "bye"})}));
+  EXPECT_EQ(raw.next(), list_of({6, far, me, "bye"}));
+  EXPECT_EQ(raw.next(), list_of({5, far, me, 8, "bye"}));
+  raw.send(list_of({11, me, "echo", 9}));
+  EXPECT_EQ(raw.next(), list_of({5, nullptr, me, 9, "noproc"}));
+  EXPECT_EQ(one.network->counters().ignored_signals.load(), 1u);
+  // What is told of the connections.
+  const value info = one.network->info();
+  ASSERT_EQ(info.find("peers")->items()->size(), 1u);
+  const value& peer = info.find("peers")->items()->front();
+  EXPECT_EQ(peer.text_at("name"), "raw@test");
+  EXPECT_EQ(peer.text_at("class"), "hidden");
+  EXPECT_EQ(peer.integer_at("creation"), 9);
+  EXPECT_GT(peer.integer_at("bytes_in"), 0);
+}
+
+TEST_F(Wire, SignalsInOneFrameAreAllTaken) {
+  member one = start("one@test");
+  start_echo(one, "echo");
+  raw_peer raw(*loop_, net_, place("one@test"));
+  bytes frame;
+  for (int i = 0; i < 10; ++i) {
+    const bytes signal = to_wire(list_of({2, 5, "echo", i, i}));
+    frame.insert(frame.end(), signal.begin(), signal.end());
+  }
+  raw.send(frame);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(raw.next().items()->at(3), value(i));
+}
+
+class BadSignal : public cluster_fixture, public testing::WithParamInterface<std::pair<const char*, value>> {};
+
+TEST_P(BadSignal, EndsTheConnectionAndNothingElse) {
+  member one = start("one@test");
+  const pid echo_pid = start_echo(one, "echo");
+  raw_peer raw(*loop_, net_, place("one@test"));
+  const value& bad = GetParam().second;
+  if (bad.binary()) raw.send(*bad.binary());
+  else raw.send(bad);
+  raw.send(list_of({2, 5, "echo", 1, "not read any more"}));
+  const error why = raw.end();
+  EXPECT_TRUE(why == errc::bad_message || why == errc::unsupported) << why.message();
+  EXPECT_EQ(one.network->counters().bad_signals.load(), 1u);
+  EXPECT_TRUE(one.machine->exists(echo_pid));
+  EXPECT_TRUE(wait_until([&] { return nodes(*one.machine, node_class::connected).empty(); }));
+}
+
+bytes raw_bytes(std::initializer_list<int> given) {
+  bytes out;
+  for (int b : given) out.push_back(static_cast<std::byte>(b));
+  return out;
+}
+
+pid third_party() { return {intern_life("third@test", 1).or_exit(), 1}; }
+
+INSTANTIATE_TEST_SUITE_P(
+    All, BadSignal,
+    testing::Values(std::pair("no_list", value(5)), std::pair("empty_list", value(list{})),
+                    std::pair("no_op", list_of({"message"})), std::pair("op_zero", list_of({0, 1, 2})),
+                    std::pair("unknown_op", list_of({99, 1, 2})), std::pair("too_short", list_of({2, 5, "echo", 1})),
+                    std::pair("bad_from", list_of({1, "me", "echo", 1})),
+                    std::pair("nobody", list_of({1, 5, nullptr, 1})), std::pair("empty_name", list_of({1, 5, "", 1})),
+                    std::pair("negative", list_of({2, 5, "echo", -1, 1})),
+                    std::pair("foreign_link", list_of({8, third_party(), "echo"})),
+                    std::pair("foreign_monitor", list_of({11, third_party(), "echo", 1})),
+                    std::pair("arguments", list_of({15, 5, 1, "f", 3, map_of({})})),
+                    std::pair("order_leader", list_of({15, 5, 1, "f", list_of({}), map_of({{"leader", "x"}})})),
+                    std::pair("foreign_spawn",
+                              list_of({14, third_party(), 1, "f", list_of({}), map_of({{"link", true}})})),
+                    std::pair("cut_off", value(raw_bytes({0x94, 0x01}))),
+                    std::pair("gigabytes", value(raw_bytes({0x94, 0x01, 0x05, 0x05, 0xdd, 0x7f, 0xff, 0xff, 0xff}))),
+                    std::pair("reserved_byte", value(raw_bytes({0x94, 0x01, 0x05, 0x05, 0xc1})))),
+    [](const auto& info) { return std::string(info.param.first); });
+
+}  // namespace troupe::test

@@ -1,0 +1,237 @@
+#include <troupe/release.hpp>
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <thread>
+
+#include "made_elf.hpp"
+#include "support/program.hpp"
+#include "support/temp_dir.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using troupe::errc;
+using troupe::release::build;
+using troupe::release::build_options;
+using troupe::release::built;
+using troupe::release::manifest;
+using troupe::test::elf_recipe;
+using troupe::test::made_elf;
+using troupe::test::read_file;
+using troupe::test::temp_dir;
+
+mode_t mode_of(const fs::path& file) {
+  struct stat found{};
+  return stat(file.c_str(), &found) == 0 ? found.st_mode & 07777 : 0;
+}
+
+// Executables that nothing could execute: assembling a release never does.
+struct workshop {
+  temp_dir dir;
+  manifest what;
+  build_options how;
+  std::string said;
+
+  workshop() {
+    what.name = "demo";
+    what.version = "1.0";
+    what.node = "demo";
+    what.executable = put("made/demo", program({"libdemo.so.1", "libc.so.6"}));
+    how.root = dir / "rel";
+    how.tool = put("made/troupe", program({"libc.so.6"}));
+    how.progress = [this](std::string_view line) { said += std::string(line) + "\n"; };
+    elf_recipe library;
+    library.versions = {"GLIBC_2.33"};
+    put("libraries/libdemo.so.1.2", library);
+    fs::create_symlink("libdemo.so.1.2", dir / "libraries/libdemo.so.1");
+  }
+
+  elf_recipe program(std::vector<std::string> needed) {
+    elf_recipe out;
+    out.interpreter = "/lib64/ld-linux-x86-64.so.2";
+    out.needed = std::move(needed);
+    out.rpath = "$ORIGIN/../lib:" + (dir / "libraries").string();
+    out.versions = {"GLIBC_2.14"};
+    return out;
+  }
+  fs::path put(const std::string& name, const elf_recipe& recipe) { return dir.write(name, made_elf(recipe).text()); }
+  fs::path release(const std::string& name) { return dir / ("rel/" + name); }
+  std::string refusal(errc code) {
+    auto got = build(what, how);
+    if (got) return "built";
+    EXPECT_EQ(got.error(), code) << got.error().text();
+    return got.error().text();
+  }
+};
+
+TEST(ReleaseBuild, Layout) {
+  workshop w;
+  w.dir.write("config/config.toml", "[demo]\nx = 1\n");
+  w.dir.write("config/notes.txt", "no");
+  w.what.config = w.dir / "config";
+  w.what.environment = w.dir.write("env.sh", "RELEASE_NODE=other\n");
+  auto got = build(w.what, w.how);
+  ASSERT_TRUE(got) << got.error().text();
+  EXPECT_EQ(got->glibc, "2.33");
+  EXPECT_EQ(got->libraries, 1u);
+  EXPECT_EQ(got->script, w.release("bin/demo"));
+  EXPECT_EQ(mode_of(w.release("bin/demo")), 0755u);
+  EXPECT_EQ(mode_of(w.release("releases/1.0/exec/demo")), 0755u);
+  EXPECT_EQ(mode_of(w.release("releases/1.0/exec/troupe")), 0755u);
+  EXPECT_FALSE(fs::is_symlink(w.release("releases/1.0/lib/libdemo.so.1")));
+  EXPECT_EQ(read_file(w.release("releases/1.0/config/config.toml")), "[demo]\nx = 1\n");
+  EXPECT_FALSE(fs::exists(w.release("releases/1.0/config/notes.txt")));
+  EXPECT_EQ(read_file(w.release("releases/1.0/env.sh")), "RELEASE_NODE=other\n");
+  EXPECT_EQ(read_file(w.release("releases/current")), "demo 1.0\n");
+  EXPECT_EQ(mode_of(w.release("releases/COOKIE")), 0600u);
+  std::string cookie = read_file(w.release("releases/COOKIE"));
+  EXPECT_EQ(cookie.size(), 53u);
+  EXPECT_EQ(cookie.find_first_not_of("abcdefghijklmnopqrstuvwxyz234567"), 52u);
+  std::string described = read_file(w.release("releases/1.0/manifest.toml"));
+  EXPECT_NE(described.find("\narchitecture = \"x86_64\"\nglibc = \"2.33\"\n"), std::string::npos) << described;
+  EXPECT_NE(described.find("name = \"libdemo.so.1\""), std::string::npos) << described;
+  EXPECT_EQ(w.said.find(cookie.substr(0, 52)), std::string::npos);
+}
+
+TEST(ReleaseBuild, AVersionIsReplacedOnlyWhenAskedTo) {
+  workshop w;
+  ASSERT_TRUE(build(w.what, w.how));
+  std::string cookie = read_file(w.release("releases/COOKIE"));
+  EXPECT_NE(w.refusal(errc::already_started).find("--overwrite"), std::string::npos);
+  w.dir.write("rel/releases/1.0/left-over", "x");
+  w.how.overwrite = true;
+  ASSERT_TRUE(build(w.what, w.how));
+  EXPECT_FALSE(fs::exists(w.release("releases/1.0/left-over")));
+  w.how.version = "1.1";
+  w.how.overwrite = false;
+  ASSERT_TRUE(build(w.what, w.how));
+  EXPECT_TRUE(fs::exists(w.release("releases/1.0/exec/demo")));
+  EXPECT_EQ(read_file(w.release("releases/current")), "demo 1.1\n");
+  EXPECT_EQ(read_file(w.release("releases/COOKIE")), cookie);
+  for (const auto& entry : fs::directory_iterator(w.release("releases"))) {
+    EXPECT_NE(entry.path().filename().string()[0], '.') << entry.path();
+  }
+}
+
+TEST(ReleaseBuild, FailureLeavesWhatWasThere) {
+  workshop w;
+  ASSERT_TRUE(build(w.what, w.how));
+  w.dir.write("config/config.toml", "[demo\n");
+  w.what.config = w.dir / "config";
+  w.how.overwrite = true;
+  EXPECT_NE(w.refusal(errc::bad_config).find("config.toml:1:"), std::string::npos);
+  EXPECT_TRUE(fs::exists(w.release("releases/1.0/exec/demo")));
+  std::size_t entries = 0;
+  for (const auto& entry : fs::directory_iterator(w.release("releases"))) entries += entry.exists();
+  EXPECT_EQ(entries, 3u) << "1.0, COOKIE, current";
+}
+
+TEST(ReleaseBuild, TwoAtOnceKeepOneCookieAndOneVersion) {
+  workshop w;
+  w.how.progress = nullptr;
+  int done[2] = {};
+  auto run = [&](int which) {
+    build_options how = w.how;
+    how.version = which == 0 ? "1.0" : "2.0";
+    done[which] = build(w.what, how).has_value();
+  };
+  std::thread other(run, 1);
+  run(0);
+  other.join();
+  EXPECT_EQ(done[0] + done[1], 2);
+  EXPECT_EQ(read_file(w.release("releases/COOKIE")).size(), 53u);
+}
+
+TEST(ReleaseBuild, HowItIsLinkedMatters) {
+  workshop w;
+  elf_recipe wrong = w.program({});
+  wrong.runpath = std::exchange(wrong.rpath, "");
+  w.what.executable = w.put("made/runpath", wrong);
+  EXPECT_NE(w.refusal(errc::bad_message).find("DT_RUNPATH"), std::string::npos);
+  wrong.runpath.clear();
+  w.what.executable = w.put("made/nothing", wrong);
+  EXPECT_NE(w.refusal(errc::bad_message).find("has no DT_RPATH"), std::string::npos);
+  wrong.rpath = "/opt/lib:$ORIGIN/../lib";
+  w.what.executable = w.put("made/late", wrong);
+  EXPECT_NE(w.refusal(errc::bad_message).find("begins with /opt/lib"), std::string::npos);
+  wrong.rpath = "$ORIGIN/../lib:";
+  w.what.executable = w.put("made/here", wrong);
+  EXPECT_NE(w.refusal(errc::bad_message).find("an empty entry"), std::string::npos);
+  w.what.executable = w.dir.write("made/script", "#!/bin/sh\n");
+  EXPECT_NE(w.refusal(errc::bad_message).find("not an ELF file"), std::string::npos);
+  w.what.executable = w.dir / "made/gone";
+  EXPECT_NE(w.refusal(errc::not_found).find("made/gone"), std::string::npos);
+  EXPECT_FALSE(fs::exists(w.dir / "rel")) << "nothing is made before it is known to be good";
+}
+
+TEST(ReleaseBuild, MissingLibrary) {
+  workshop w;
+  fs::remove(w.dir / "libraries/libdemo.so.1");
+  EXPECT_NE(w.refusal(errc::not_found).find("libdemo.so.1, which demo needs"), std::string::npos);
+}
+
+TEST(ReleaseBuild, VersionsThatArePathsAreRefused) {
+  workshop w;
+  for (const char* version : {"..", "../x", "a/b", "current", "COOKIE", ".hidden", "a b"}) {
+    w.how.version = version;
+    EXPECT_NE(w.refusal(errc::bad_config).find("is no version"), std::string::npos) << version;
+  }
+  w.how.version.clear();
+  w.what.version.clear();
+  EXPECT_NE(w.refusal(errc::bad_config).find("no version"), std::string::npos);
+}
+
+// What bin/NAME can say without the program.
+TEST(ReleaseLauncher, SaysVersionUsageAndWhyNot) {
+  workshop w;
+  ASSERT_TRUE(build(w.what, w.how));
+  auto run = [&](std::vector<std::string> words, troupe::test::program_options with = {}) {
+    words.insert(words.begin(), w.release("bin/demo").string());
+    return troupe::test::run_program(words, with);
+  };
+  auto version = run({"version"});
+  EXPECT_EQ(version.exit_code, 0) << version.err;
+  EXPECT_EQ(version.out, "demo 1.0\n");
+  for (auto words : {std::vector<std::string>{}, std::vector<std::string>{"fly"}}) {
+    auto got = run(words);
+    EXPECT_EQ(got.exit_code, 2);
+    EXPECT_EQ(got.out, "");
+    EXPECT_NE(got.err.find("usage: demo COMMAND"), std::string::npos);
+  }
+  EXPECT_EQ(run({"help"}).exit_code, 0);
+  auto absent = run({"version"}, {.environment = {{"RELEASE_VSN", "9"}}});
+  EXPECT_EQ(absent.exit_code, 1);
+  EXPECT_NE(absent.err.find("version 9 is not installed; installed: 1.0"), std::string::npos) << absent.err;
+  auto path = run({"version"}, {.environment = {{"RELEASE_VSN", "../x"}}});
+  EXPECT_EQ(path.exit_code, 1);
+  EXPECT_NE(path.err.find("is no version"), std::string::npos) << path.err;
+  auto node = run({"ping"}, {.environment = {{"RELEASE_NODE", "a b"}}});
+  EXPECT_EQ(node.exit_code, 1);
+  EXPECT_NE(node.err.find("NAME or NAME@HOST"), std::string::npos) << node.err;
+  auto mode = run({"ping"}, {.environment = {{"RELEASE_DISTRIBUTION", "name"}}});
+  EXPECT_EQ(mode.exit_code, 1);
+  EXPECT_NE(mode.err.find("it must be on or none"), std::string::npos) << mode.err;
+}
+
+TEST(ReleaseLauncher, RefusesAnotherMachineAndAnOlderGlibc) {
+  workshop w;
+  ASSERT_TRUE(build(w.what, w.how));
+  fs::path described = w.release("releases/1.0/manifest.toml");
+  std::string text = read_file(described);
+  auto with = [&](const std::string& from, const std::string& to) {
+    std::string changed = text;
+    changed.replace(changed.find(from), from.size(), to);
+    w.dir.write("rel/releases/1.0/manifest.toml", changed);
+    return troupe::test::run_program({w.release("bin/demo").string(), "start"});
+  };
+  auto machine = with("x86_64", "s390x");
+  EXPECT_EQ(machine.exit_code, 1);
+  EXPECT_NE(machine.err.find("this release is for s390x"), std::string::npos) << machine.err;
+  auto glibc = with("glibc = \"2.33\"", "glibc = \"2.999\"");
+  EXPECT_EQ(glibc.exit_code, 1);
+  EXPECT_NE(glibc.err.find("needs glibc 2.999 or newer, and this system has"), std::string::npos) << glibc.err;
+}
+
+}  // namespace

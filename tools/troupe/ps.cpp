@@ -1,0 +1,39 @@
+#include <iostream>
+
+#include "troupe/output.hpp"
+#include "troupe/session.hpp"
+
+namespace troupe::tool {
+namespace {
+
+int run(const parsed_options& given) {
+  map asked;
+  if (given.has("sort")) asked.emplace_back(value("sort"), value(given.text("sort")));
+  if (given.has("name")) asked.emplace_back(value("name"), value(given.text("name")));
+  asked.emplace_back(value("limit"), value(given.count("limit", 1000)));
+  return ask_and_show("ps", given, "troupe.ps", {value(std::move(asked))}, [](const value& found) {
+    table shown({"PID", "NAME", "ENTRY", "STATUS", "QUEUE", "MEMORY", "REDUCTIONS"});
+    for (const value& each : found.items() ? *found.items() : list()) {
+      shown.row({plain_at(each, "pid"), plain_at(each, "name"), plain_at(each, "entry"), plain_at(each, "status"),
+                 plain_at(each, "queue"), plain_at(each, "memory"), plain_at(each, "reductions")});
+    }
+    return shown.text();
+  });
+}
+
+}  // namespace
+
+command ps_command() {
+  command_table rows;
+  rows.name = "ps";
+  rows.summary = "The processes of a node.";
+  rows.arguments = {node_argument()};
+  rows.options =
+      with_session({{"--sort", takes::text, "KEY", "id (if not said), queue, memory or reductions: the largest first"},
+                    {"-n,--limit", takes::count, "N", "at most so many; 1000 if not said"},
+                    {"--name", takes::text, "GLOB", "only those whose registered name fits: 'exercise.*'"}});
+  rows.example = "troupe ps exercise --sort memory --limit 10";
+  return {std::move(rows), run};
+}
+
+}  // namespace troupe::tool

@@ -1,0 +1,61 @@
+#pragma once
+// A tool's connection to one node: a node of its own that is hidden, has a random name, never listens, and is gone with
+// this program however it ends.
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <troupe/node.hpp>
+#include <troupe/rpc.hpp>
+
+#include "boot/signals.hpp"
+#include "troupe/command.hpp"
+
+namespace troupe::tool {
+
+// Owner: the command. Thread: main's. What remote functions print appears on standard output.
+class session {
+ public:
+  // Connects to NODE of `given` within --timeout, or says why not: already printed, the exit code is in `status`.
+  [[nodiscard]] static std::unique_ptr<session> open(std::string_view command, const parsed_options& given,
+                                                     int& status);
+  // The same without a target: a node to start things on.
+  [[nodiscard]] static std::unique_ptr<session> open_local(std::string_view command, const parsed_options& given,
+                                                           int& status);
+  ~session();
+
+  // Calls a function of the target's catalogue; all that it printed is on standard output when this returns.
+  [[nodiscard]] result<value> ask(const std::string& function, list arguments = {});
+  // Runs a coroutine `task<T>(process&)`.
+  template <class F>
+  auto run(duration limit, F body) {
+    return hand_->run(limit, std::move(body));
+  }
+
+  // What Ctrl-C does; without, it ends the program (exit code 130). On the signal thread.
+  void on_interrupt(std::function<void()> handler);
+
+  [[nodiscard]] const std::string& target() const noexcept { return target_; }
+  [[nodiscard]] duration timeout() const noexcept { return timeout_; }
+  [[nodiscard]] troupe::node& node() noexcept { return *node_; }
+  [[nodiscard]] troupe::handle& hand() noexcept { return *hand_; }
+  int fail(const error& why) const;  // complain() with this command's name
+
+ private:
+  session() = default;
+  [[nodiscard]] result<void> start(node_options options, const parsed_options& given);
+
+  std::string command_, target_;
+  duration timeout_{};
+  std::unique_ptr<internal::signal_watch> signals_;
+  std::shared_ptr<std::function<void()>> interrupt_;
+  std::shared_ptr<std::mutex> interrupt_mutex_;
+  std::unique_ptr<troupe::node> node_;
+  std::unique_ptr<troupe::handle> hand_;
+};
+
+// session::open, then one question, then JSON with --json or what `show` makes of it. For commands that are no more.
+[[nodiscard]] int ask_and_show(std::string_view command, const parsed_options& given, const std::string& function,
+                               list arguments, const std::function<std::string(const value&)>& show);
+
+}  // namespace troupe::tool

@@ -1,0 +1,336 @@
+// `troupe remote NODE` and `troupe shell`: a terminal in front of a Lua session (node/SHELL.md), which runs on the
+// node.
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <clocale>
+#include <deque>
+#include <iostream>
+#include <variant>
+
+#include <troupe/io.hpp>
+#include <troupe/script.hpp>
+
+#include "troupe/line_editor.hpp"
+#include "troupe/output.hpp"
+#include "troupe/session.hpp"
+
+namespace troupe::tool {
+namespace {
+
+using namespace std::chrono_literals;
+using script::lua_completions;
+using script::lua_result;
+
+// What comes from the session: text to print, a result, completions, or its end.
+struct ended {
+  exit_reason reason;
+};
+using arrival = std::variant<std::string, lua_result, lua_completions, ended>;
+
+// The session of the node, as the terminal sees it. Thread: main's.
+class lua_session {
+ public:
+  explicit lua_session(session& here) : here_(here) {}
+
+  result<void> start() {
+    result<spawned> made = error(errc::timeout);
+    pid terminal = here_.hand().id();
+    // An own node without a name is addressed by no name at all.
+    std::string where = here_.node().name() == here_.target() ? std::string() : here_.target();
+    auto done = here_.run(here_.timeout() + 1s,
+                          [to = &made, at = where.c_str(), terminal, limit = here_.timeout()](process& self) -> task<> {
+                            value options = map_of({{"terminal", value(terminal)}});
+                            value arguments = list_of({std::move(options)});
+                            auto spawning = spawn_values_on(self, at, "troupe.lua", std::move(arguments)).within(limit);
+                            auto got = co_await std::move(spawning);
+                            if (got) *to = spawned{*got, ref()};
+                            else *to = got.error();
+                          });
+    if (!done) return done.error();
+    if (!made) return made.error();
+    evaluator_ = made->process;
+    here_.hand().self().monitor(evaluator_);
+    return {};
+  }
+
+  std::int64_t evaluate(std::string source) {
+    here_.hand().send(evaluator_, script::lua_eval(++last_id_, std::move(source)));
+    return last_id_;
+  }
+  void interrupt() { here_.hand().send(evaluator_, script::lua_interrupt(0)); }
+  [[nodiscard]] int fd() const noexcept { return here_.hand().fd(); }
+
+  std::optional<arrival> next(duration limit) {
+    if (!kept_.empty()) {
+      arrival out = std::move(kept_.front());
+      kept_.pop_front();
+      return out;
+    }
+    return take(limit);
+  }
+
+  // Answers within a second or not at all; what else comes meanwhile is kept for `next`.
+  completion complete(std::string_view line) {
+    std::int64_t id = ++last_id_;
+    here_.hand().send(evaluator_, script::lua_complete(id, std::string(line)));
+    const time_point until = here_.node().clock().now() + 1s;
+    for (;;) {
+      auto got = take(until - here_.node().clock().now());
+      if (!got) return {};
+      if (auto* found = std::get_if<lua_completions>(&*got)) {
+        if (found->id == id) return {std::move(found->word), std::move(found->items)};
+      } else {
+        kept_.push_back(std::move(*got));
+      }
+    }
+  }
+
+ private:
+  std::optional<arrival> take(duration limit) {
+    auto got = here_.hand().receive(std::max<duration>(limit, 0s));
+    if (!got) return std::nullopt;
+    if (auto* put = got->get<io_put>()) return arrival(std::move(put->text));
+    if (auto* answer = got->get<lua_result>()) return arrival(std::move(*answer));
+    if (auto* found = got->get<lua_completions>()) return arrival(std::move(*found));
+    if (auto* gone = got->get<down>()) return arrival(ended{gone->reason});
+    return arrival(std::string());  // nothing that a terminal shows
+  }
+
+  session& here_;
+  pid evaluator_;
+  std::int64_t last_id_ = 0;
+  std::deque<arrival> kept_;
+};
+
+int tell_end(const session& here, const ended& gone) {
+  bool lost = gone.reason.is("noconnection");
+  std::cerr << (lost ? "the connection to " + here.target() + " is lost"
+                     : "the shell's session ended: " + gone.reason.text())
+            << "\n";
+  return lost ? internal::exit_unreachable : internal::exit_failed;
+}
+
+// -- input from a file or a pipe: no prompt, results to stdout, failures to stderr
+// ---------------------------------------
+
+class script_shell {
+ public:
+  explicit script_shell(session& here) : here_(here), lua_(here) {}
+
+  int run() {
+    if (auto started = lua_.start(); !started) return here_.fail(started.error());
+    std::string pending;
+    for (std::string line; status_ != internal::exit_unreachable && std::getline(std::cin, line);) {
+      pending += (pending.empty() ? "" : "\n") + line;
+      if (pending.find_first_not_of(" \t\n") == std::string::npos || evaluate(pending)) pending.clear();
+    }
+    if (pending.find_first_not_of(" \t\n") != std::string::npos) {
+      std::cerr << "the input ends in the middle: " << incomplete_ << "\n";
+      status_ = internal::exit_failed;
+    }
+    return status_;
+  }
+
+ private:
+  // False when more lines are needed.
+  bool evaluate(const std::string& source) {
+    std::int64_t id = lua_.evaluate(source);
+    for (;;) {
+      auto got = lua_.next(wait_forever);
+      if (!got) continue;
+      if (auto* text = std::get_if<std::string>(&*got)) {
+        emit(*text);
+      } else if (auto* gone = std::get_if<ended>(&*got)) {
+        status_ = tell_end(here_, *gone);
+        return true;
+      } else if (auto* answer = std::get_if<lua_result>(&*got); answer && answer->id == id) {
+        if (answer->incomplete) {
+          incomplete_ = answer->error;
+          return false;
+        }
+        if (answer->ok && !answer->text.empty()) emit(answer->text + "\n");
+        if (!answer->ok) {
+          std::cerr << answer->error << "\n";
+          status_ = internal::exit_failed;
+        }
+        return true;
+      }
+    }
+  }
+
+  session& here_;
+  lua_session lua_;
+  std::string incomplete_;
+  int status_ = internal::exit_ok;
+};
+
+// -- a person at a terminal
+// -----------------------------------------------------------------------------------------------
+
+// ~/.troupe/history, or TROUPE_HISTORY; empty where there is no home.
+std::string history_file() {
+  if (const char* said = std::getenv("TROUPE_HISTORY")) return said;
+  const char* home = std::getenv("HOME");
+  if (!home || !*home) return {};
+  std::string folder = std::string(home) + "/.troupe";
+  mkdir(folder.c_str(), 0700);
+  return folder + "/history";
+}
+
+class terminal_shell {
+ public:
+  explicit terminal_shell(session& here)
+      : here_(here), lua_(here), editor_(history_file()), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    here_.on_interrupt([fd = wake_] {
+      std::uint64_t one = 1;
+      (void)!write(fd, &one, sizeof one);
+    });
+    editor_.on_complete([this](std::string_view line) { return lua_.complete(line); });
+  }
+  ~terminal_shell() {
+    here_.on_interrupt({});
+    close(wake_);
+  }
+  terminal_shell(const terminal_shell&) = delete;
+  terminal_shell& operator=(const terminal_shell&) = delete;
+
+  int run() {
+    if (auto started = lua_.start(); !started) return here_.fail(started.error());
+    prompt();
+    while (!over_) {
+      pollfd waiting[3] = {{lua_.fd(), POLLIN, 0}, {wake_, POLLIN, 0}, {evaluating_ ? -1 : STDIN_FILENO, POLLIN, 0}};
+      if (poll(waiting, 3, -1) < 0 && errno != EINTR) break;
+      if (waiting[1].revents) interrupted();
+      if (waiting[2].revents && !over_) typed();
+      arrived();
+    }
+    editor_.hide();
+    return status_;
+  }
+
+ private:
+  void prompt() {
+    std::string name = here_.target();
+    editor_.show(source_.empty() ? name + "> " : std::string(name.size(), '.') + "> ");
+  }
+
+  void typed() {
+    std::string line;
+    switch (editor_.read(line)) {
+      case line_editor::outcome::more: return;
+      case line_editor::outcome::end:
+        emit("\n");
+        over_ = true;
+        return;
+      case line_editor::outcome::line: break;
+    }
+    editor_.remember(line);
+    source_ += (source_.empty() ? "" : "\n") + line;
+    if (source_.find_first_not_of(" \t\n") == std::string::npos) {
+      source_.clear();
+      prompt();
+      return;
+    }
+    evaluating_ = true;
+    running_ = lua_.evaluate(source_);
+  }
+
+  // Ctrl-C stops what is being evaluated, or drops what is being typed. The node never notices.
+  void interrupted() {
+    std::uint64_t count = 0;
+    (void)!read(wake_, &count, sizeof count);
+    if (evaluating_) {
+      lua_.interrupt();
+      return;
+    }
+    editor_.hide();
+    emit("\n");
+    source_.clear();
+    prompt();
+  }
+
+  void arrived() {
+    while (auto got = lua_.next(0s)) {
+      if (auto* text = std::get_if<std::string>(&*got)) {
+        if (!text->empty()) editor_.print(*text);
+      } else if (auto* answer = std::get_if<lua_result>(&*got)) {
+        if (evaluating_ && answer->id == running_) finished(*answer);
+      } else if (auto* gone = std::get_if<ended>(&*got)) {
+        editor_.hide();
+        status_ = tell_end(here_, *gone);
+        over_ = true;
+        return;
+      }
+    }
+  }
+
+  void finished(const lua_result& answer) {
+    evaluating_ = false;
+    if (!answer.incomplete) {
+      source_.clear();
+      if (!answer.ok) emit("error: " + answer.error + "\n");
+      else if (!answer.text.empty()) emit(answer.text + "\n");
+    }
+    prompt();
+  }
+
+  session& here_;
+  lua_session lua_;
+  line_editor editor_;
+  int wake_;
+  std::string source_;  // typed so far, when one line was not enough
+  bool evaluating_ = false, over_ = false;
+  std::int64_t running_ = 0;
+  int status_ = internal::exit_ok;
+};
+
+int run_on(session& here) {
+  if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) return script_shell(here).run();
+  // Without a locale libedit would show an ü as four digits.
+  const char* locale = std::setlocale(LC_CTYPE, "");
+  if (!locale || std::string_view(locale) == "C" || std::string_view(locale) == "POSIX")
+    std::setlocale(LC_CTYPE, "C.UTF-8");
+  return terminal_shell(here).run();
+}
+
+int run(const char* name, const parsed_options& given) {
+  int status = internal::exit_ok;
+  auto here = given.has("NODE") ? session::open(name, given, status) : session::open_local(name, given, status);
+  return here ? run_on(*here) : status;
+}
+
+constexpr const char* keys =
+    "Tab completes, Ctrl-R searches the history (~/.troupe/history, or TROUPE_HISTORY), Ctrl-C stops what is being "
+    "evaluated\n"
+    "and never the node, Ctrl-D leaves. From a pipe it evaluates what it reads; the exit code is 1 when something "
+    "failed.";
+
+}  // namespace
+
+command remote_command() {
+  command_table rows;
+  rows.name = "remote";
+  rows.summary = "A shell on a running node; leaving it stops nothing.";
+  rows.arguments = {node_argument()};
+  rows.options = with_session({}, false);
+  rows.notes = keys;
+  rows.example = "troupe remote exercise\necho 'registered()' | troupe remote exercise";
+  return {std::move(rows), [](const parsed_options& given) { return run("remote", given); }};
+}
+
+command shell_command() {
+  command_table rows;
+  rows.name = "shell";
+  rows.summary = "A shell: on NODE, or on a node of its own.";
+  rows.arguments = {{"NODE", "as for remote; without it the shell is a node itself, which ends with it", false}};
+  rows.options =
+      with_session({{"--name", takes::text, "NAME", "of the own node: others can then connect to it"}}, false);
+  rows.notes = keys;
+  rows.example = "troupe shell\ntroupe shell --name node3";
+  return {std::move(rows), [](const parsed_options& given) { return run("shell", given); }};
+}
+
+}  // namespace troupe::tool

@@ -1,0 +1,125 @@
+#include <signal.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <thread>
+
+#include <troupe/config.hpp>
+
+#include "boot/local_nodes.hpp"
+#include "troupe/output.hpp"
+#include "troupe/session.hpp"
+
+namespace troupe::tool {
+namespace {
+
+using namespace std::chrono_literals;
+using steady_time = std::chrono::steady_clock;
+
+// A process of the operating system that still runs; a zombie has ended, whoever forgot to wait for it.
+bool runs(std::int64_t os_pid) {
+  std::ifstream in("/proc/" + std::to_string(os_pid) + "/stat");
+  std::string text;
+  if (!std::getline(in, text)) return false;
+  std::size_t after = text.rfind(')');  // its name may hold anything
+  return after != std::string::npos && after + 2 < text.size() && text[after + 2] != 'Z' && text[after + 2] != 'X';
+}
+
+// Is that number, as seen from here, the process that holds the node's lock? In a container's shared folder the node
+// may say "1" and mean another 1 than ours: such a process is neither waited for nor killed.
+bool holds_lock(std::int64_t os_pid, const std::filesystem::path& lock) {
+  std::error_code failed;
+  std::filesystem::directory_iterator files("/proc/" + std::to_string(os_pid) + "/fd", failed);
+  if (failed) return false;
+  for (const auto& file : files) {
+    if (std::filesystem::read_symlink(file.path(), failed) == lock) return true;
+  }
+  return false;
+}
+
+bool name_is_free(const internal::local_node& of) {
+  auto now = internal::find_local_node(of.name);
+  if (now) return now->os_pid != of.os_pid;  // a successor has the name already
+  return now.error() == errc::noproc;
+}
+
+// True when name and process are gone. The process last: it frees its name a moment before it ends.
+bool wait_gone(const internal::local_node& of, bool visible, duration limit) {
+  auto until = steady_time::now() + limit;
+  for (;;) {
+    if (name_is_free(of) && (!visible || !runs(of.os_pid))) return true;
+    if (steady_time::now() >= until) return false;
+    std::this_thread::sleep_for(10ms);
+  }
+}
+
+int report(const parsed_options& given, const std::string& name, const char* what) {
+  if (given.has("json")) emit_json(map_of({{"name", value(name)}, {"result", value(what)}}));
+  else emit(name + ": " + what + "\n");
+  return internal::exit_ok;
+}
+
+int run(const parsed_options& given) {
+  auto name = complete_node_name(given.text("NODE"));
+  if (!name) {
+    (void)complain("stop", name.error());
+    return internal::exit_usage;
+  }
+  auto entry = internal::find_local_node(*name);
+  // Stopping what does not run succeeds: a script that stops twice is not wrong.
+  if (!entry && entry.error() == errc::noproc) return report(given, *name, "was not running");
+  if (!entry) return complain("stop", entry.error());
+  const bool visible = holds_lock(entry->os_pid, entry->lock);
+  const duration limit = given.time("timeout", 35s);
+  const time_point began = system_clock()->now();
+  int status = internal::exit_ok;
+  {
+    auto here = session::open("stop", given, status);
+    if (here) {
+      auto asked = here->ask("troupe.stop", {value("asked by `troupe stop`")});
+      // The node may be gone before its answer is: what counts is that it goes.
+      if (!asked && asked.error() != errc::noconnection && asked.error() != errc::closed &&
+          asked.error() != errc::shutting_down) {
+        status = here->fail(asked.error());
+      }
+    }
+  }
+  if (status != internal::exit_ok && !given.has("kill"))
+    return name_is_free(*entry) ? report(given, *name, "stopped") : status;
+  duration left = std::max<duration>(limit - (system_clock()->now() - began), 0s);
+  if (status == internal::exit_ok && wait_gone(*entry, visible, left)) return report(given, *name, "stopped");
+  if (!given.has("kill")) {
+    std::cerr << "troupe stop: " << *name << " (os pid " << entry->os_pid << ") has been asked and still runs after "
+              << print_time(limit) << "; --kill would end it\n";
+    return internal::exit_timeout;
+  }
+  if (!visible)
+    return complain("stop",
+                    error(errc::not_allowed, *name + " runs in another container: it cannot be killed from here"));
+  if (kill(static_cast<pid_t>(entry->os_pid), SIGKILL) != 0 && errno != ESRCH) {
+    return complain("stop", error(errc::not_allowed, "cannot kill os pid " + std::to_string(entry->os_pid)));
+  }
+  if (!wait_gone(*entry, visible, 5s)) return complain("stop", error(errc::timeout, *name + " still runs"));
+  return report(given, *name, "killed");
+}
+
+}  // namespace
+
+command stop_command() {
+  command_table rows;
+  rows.name = "stop";
+  rows.summary = "Stops a node in order and waits until it is gone.";
+  rows.arguments = {node_argument()};
+  rows.options = with_session({{"--kill", takes::nothing, "", "end it by force when it has not ended in time"}});
+  for (option_row& row : rows.options) {
+    if (std::string_view(row.name) == "--timeout") row.help = "how long it may take; 35s if not said";
+  }
+  rows.notes = "Exit code 0 too when no such node runs. 4: it was asked and has not ended in time.";
+  rows.example = "troupe stop exercise --timeout 1m";
+  return {std::move(rows), run};
+}
+
+}  // namespace troupe::tool

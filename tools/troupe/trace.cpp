@@ -1,0 +1,193 @@
+#include <unistd.h>
+
+#include <atomic>
+#include <iostream>
+
+#include <troupe/trace.hpp>
+
+#include "observe/json.hpp"
+#include "troupe/output.hpp"
+#include "troupe/session.hpp"
+
+namespace troupe::tool {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Ctrl-C, from the signal thread to the process that reads.
+struct interrupted {
+  TROUPE_MESSAGE(interrupted, "tool.interrupted")
+};
+
+struct job {
+  std::string node;
+  value spec;
+  bool json = false;
+  duration patience{};
+  std::atomic<std::uint64_t> reader{0};  // the id of the reading process, 0 before it runs
+};
+
+struct verdict {
+  int status = internal::exit_ok;
+  error why;
+};
+
+void tell_event(const job& what, const trace::event& one) {
+  emit((what.json ? internal::to_json(one.what) : trace::format(one.what)) + "\n");
+}
+
+void tell_started(const trace::started& begun) {
+  std::cerr << "tracing " << begun.matched << (begun.matched == 1 ? " process" : " processes") << "; Ctrl-C ends it\n";
+}
+
+// A session that is refused ends with {"not_allowed", "why"}.
+error error_of(const exit_reason& reason) {
+  if (reason.is("noconnection")) return {errc::noconnection, "the node is gone"};
+  const list* items = reason.term().items();
+  if (items && items->size() == 2 && (*items)[0].text() && (*items)[1].text()) {
+    if (errc code = errc_from(*(*items)[0].text()); code != errc::none) return {code, *(*items)[1].text()};
+  }
+  return {errc::exited, reason.text()};
+}
+
+// Spawns the session on the target and prints what it sends. The target ends the session when this process, and with it
+// the tool, is gone.
+task<> follow(process& self, job* what, verdict* out) {
+  what->reader.store(self.id().id());
+  map asked = what->spec.entries() ? *what->spec.entries() : map();
+  asked.emplace_back(value("to"), value(self.id()));
+  value arguments = list_of({value(std::move(asked))});
+  auto spawning =
+      spawn_values_on(self, what->node, "troupe.trace", std::move(arguments)).within(what->patience).monitored();
+  auto made = co_await std::move(spawning);
+  if (!made) {
+    *out = {internal::exit_code(made.error()), made.error()};
+    co_return;
+  }
+  pid session;
+  for (;;) {
+    auto got = co_await self.receive(session ? wait_forever : what->patience);
+    if (!got) {
+      *out = {internal::exit_timeout, error(errc::timeout, "the trace did not begin")};
+      co_return;
+    }
+    if (auto* begun = got->get<trace::started>()) {
+      session = begun->session;
+      if (!what->json) tell_started(*begun);
+    } else if (auto* one = got->get<trace::event>()) {
+      tell_event(*what, *one);
+      self.send(session, trace::more(1));
+    } else if (auto* gap = got->get<trace::lost>()) {
+      std::cerr << gap->events << " events were lost: they came faster than this terminal reads\n";
+    } else if (auto* end = got->get<trace::done>()) {
+      if (!what->json) std::cerr << end->text << "\n";
+      co_return;
+    } else if (got->get<interrupted>()) {
+      self.send(session, trace::stop_request(true));
+    } else if (down* gone = got->get<down>()) {
+      error why = error_of(gone->reason);
+      *out = {internal::exit_code(why), why};
+      co_return;
+    }
+  }
+}
+
+// "100/1000": events and milliseconds.
+result<value> parse_rate(const std::string& text) {
+  std::size_t slash = text.find('/');
+  auto number = [](const std::string& digits) {
+    return !digits.empty() && digits.size() < 10 && digits.find_first_not_of("0123456789") == std::string::npos;
+  };
+  std::string events = text.substr(0, slash);
+  std::string ms = slash == std::string::npos ? "1000" : text.substr(slash + 1);
+  if (!number(events) || !number(ms))
+    return error(errc::bad_argument, "--rate: EVENTS/MILLISECONDS expected, such as 100/1000");
+  return list_of({value(std::stoll(events)), value(std::stoll(ms))});
+}
+
+result<value> spec_of(const parsed_options& given) {
+  map spec;
+  auto put = [&](const char* key, value item) { spec.emplace_back(value(key), std::move(item)); };
+  list processes;
+  for (const std::string& word : given.all("process")) processes.push_back(parse_argument(word));
+  if (given.has("all")) processes.emplace_back("all");
+  if (processes.empty()) return error(errc::bad_argument, "whose? --process NAME, or --all with --force");
+  put("processes", value(std::move(processes)));
+  for (const char* flag : {"receive", "send", "life", "returns", "force"}) {
+    if (given.has(flag)) put(flag, value(true));
+  }
+  list calls;
+  for (const std::string& word : given.all("calls")) calls.emplace_back(word);
+  if (!given.has("receive") && !given.has("send") && !given.has("life") && calls.empty()) {
+    return error(errc::bad_argument, "what? --receive, --send, --calls GLOB or --life");
+  }
+  if (!calls.empty()) put("calls", value(std::move(calls)));
+  if (given.has("limit")) put("limit", value(given.count("limit")));
+  if (given.has("seconds")) put("seconds", value(given.count("seconds")));
+  if (given.has("rate")) {
+    auto rate = parse_rate(given.text("rate"));
+    if (!rate) return rate.error();
+    put("rate", std::move(*rate));
+  }
+  return value(std::move(spec));
+}
+
+int run(const parsed_options& given) {
+  auto spec = spec_of(given);
+  if (!spec) {
+    std::cerr << "troupe trace: " << spec.error().text() << "\n`troupe trace --help` says more.\n";
+    return internal::exit_usage;
+  }
+  int status = internal::exit_ok;
+  auto here = session::open("trace", given, status);
+  if (!here) return status;
+  job what;
+  what.node = here->target();
+  what.spec = std::move(*spec);
+  what.json = given.has("json");
+  what.patience = here->timeout();
+  verdict out;
+  here->on_interrupt([node = &here->node(), wanted = &what] {
+    std::uint64_t id = wanted->reader.load();
+    if (id == 0) _exit(130);
+    node->send(pid(node->life(), id), interrupted());
+  });
+  auto ended = here->run(wait_forever, [wanted = &what, to = &out](process& self) -> task<> {
+    auto following = follow(self, wanted, to);
+    co_await std::move(following);
+  });
+  here->on_interrupt({});
+  if (!ended) return here->fail(ended.error());
+  if (out.why.code() != errc::none) (void)here->fail(out.why);
+  return out.status;
+}
+
+}  // namespace
+
+command trace_command() {
+  command_table rows;
+  rows.name = "trace";
+  rows.summary = "Shows live what processes of a node receive, send and call, always under a budget.";
+  rows.arguments = {node_argument()};
+  rows.options = with_session(
+      {{"-p,--process", takes::text, "PROCESS", "a registered name, a glob of names, a pid, new", true},
+       {"--receive", takes::nothing, "", "messages that they receive"},
+       {"--send", takes::nothing, "", "messages that they send"},
+       {"--calls", takes::text, "GLOB", "calls that they make: a function, a module, a glob of both", true},
+       {"--returns", takes::nothing, "", "with --calls: the results too"},
+       {"--life", takes::nothing, "", "that they spawn, exit, take names"},
+       {"--limit", takes::count, "N", "end after so many events"},
+       {"--rate", takes::text, "N/MS", "end when more than N come in MS milliseconds"},
+       {"--seconds", takes::count, "S", "end after so long; 60 if not said"},
+       {"--all", takes::nothing, "", "every process: needs --force"},
+       {"--force", takes::nothing, "", "yes, every process"}});
+  rows.notes =
+      "The node ends the trace when this tool is gone, however it went. Events that this terminal reads too slowly for "
+      "are counted and left out.";
+  rows.example =
+      "troupe trace exercise --process exercise.calculator --receive --limit 20\n"
+      "troupe trace exercise --process exercise.user --calls exercise.calculator --returns";
+  return {std::move(rows), run};
+}
+
+}  // namespace troupe::tool
