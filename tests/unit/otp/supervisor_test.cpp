@@ -163,12 +163,12 @@ TEST_F(SupervisorTest, StartFunctionThatThrowsIsAFailedStart) {
 }
 
 TEST_F(SupervisorTest, IgnoreKeepsTheSpecification) {
-  std::atomic<bool> ignores = true;
+  auto ignores = std::make_shared<std::atomic<bool>>(true);  // outlives this body: teardown restarts too
   start(supervise("top").server<Worker>("a").child(
-      "shy", [&ignores](process& up) { return ignores ? started::ignore() : started(serve<Worker>(up)); }));
+      "shy", [ignores](process& up) { return *ignores ? started::ignore() : started(serve<Worker>(up)); }));
   EXPECT_EQ(shape(), "a=running shy=undefined");
   EXPECT_EQ(ask<std::optional<pid>>("supervisor.restart_child", "shy"), "undefined");
-  ignores = false;
+  *ignores = false;
   EXPECT_EQ(ask<std::optional<pid>>("supervisor.restart_child", "shy"), "pid");
   EXPECT_EQ(shape(), "a=running shy=running");
 }
@@ -195,12 +195,12 @@ TEST_F(SupervisorTest, OrdersAtRunTimeHaveOtpsArms) {
 }
 
 TEST_F(SupervisorTest, RestartChildTellsWhyItFailed) {
-  std::atomic<bool> works = true;
-  start(supervise("top").child("moody", [&works](process& up) {
-    return works ? started(serve<Worker>(up)) : started::failed(exit_reason("moody today"));
+  auto works = std::make_shared<std::atomic<bool>>(true);  // outlives this body: teardown restarts too
+  start(supervise("top").child("moody", [works](process& up) {
+    return *works ? started(serve<Worker>(up)) : started::failed(exit_reason("moody today"));
   }));
   EXPECT_EQ(ask<void>("supervisor.terminate_child", "moody"), "ok");
-  works = false;
+  *works = false;
   auto told = here->call<std::optional<pid>>("top", ask_restart_child("moody"));
   ASSERT_FALSE(told);
   EXPECT_EQ(told.error().code(), errc::exited);
@@ -209,12 +209,12 @@ TEST_F(SupervisorTest, RestartChildTellsWhyItFailed) {
 }
 
 TEST_F(SupervisorTest, RestartThatFailsIsTriedAgainUntilItWorks) {
-  std::atomic<int> failures = 0;
-  start(supervise("top").at_most(10, 60s).child("moody", [&failures](process& up) -> task<started> {
-    if (failures-- > 0) return detail::start_done(started::failed(exit_reason("not yet")));
+  auto failures = std::make_shared<std::atomic<int>>(0);  // outlives this body: teardown restarts too
+  start(supervise("top").at_most(10, 60s).child("moody", [failures](process& up) -> task<started> {
+    if ((*failures)-- > 0) return detail::start_done(started::failed(exit_reason("not yet")));
     return start_link<Worker>(up, "moody");
   }));
-  failures = 4;
+  *failures = 4;
   crash("moody");
   EXPECT_EQ(shape(), "moody=running");
   EXPECT_EQ(log->count("start_error"), 4u);
