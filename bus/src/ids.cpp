@@ -32,9 +32,10 @@ void append_number(std::string& text, std::uint64_t number, int base) {
   text.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number, base).ptr);
 }
 
-std::string id_text(std::string_view before, const node_life* life, std::uint64_t id) {
+std::string id_text(std::string_view before, std::uint64_t key, std::uint64_t id) {
   std::string text(before);
-  text += life ? std::string_view(life->name) : nobody;
+  const node_life* life = key ? life_of(key) : nullptr;
+  text += life ? std::string_view(life->name) : key ? nonode : nobody;
   text += '#';
   append_number(text, life ? life->creation : 0, 16);
   text += '.';
@@ -76,11 +77,19 @@ result<Id> parse_id(std::string_view before, std::string_view what, std::string_
   return Id(*life, id);
 }
 
-std::strong_ordering compare(const node_life* a, std::uint64_t a_id, const node_life* b, std::uint64_t b_id) noexcept {
-  if (a == b) return a_id <=> b_id;
-  if (!a || !b) return b ? std::strong_ordering::less : std::strong_ordering::greater;
-  if (auto order = a->name <=> b->name; order != 0) return order;
-  return a->creation <=> b->creation;  // never equal: equal lives have one address
+template <class Id>
+std::strong_ordering compare(const Id& a, const Id& b) noexcept {
+  if (a.life_key() == b.life_key()) return a.id() <=> b.id();
+  if (!a.life_key() || !b.life_key()) return b.life_key() ? std::strong_ordering::less : std::strong_ordering::greater;
+  if (auto order = a.node() <=> b.node(); order != 0) return order;
+  if (auto order = a.creation() <=> b.creation(); order != 0) return order;
+  return a.life_key() <=> b.life_key();  // one of them is forgotten
+}
+
+// Never destroyed: pids may be used until the very end.
+internal::life_table& lives() {
+  static internal::life_table& table = *new internal::life_table(life_limit);
+  return table;
 }
 
 }  // namespace
@@ -99,35 +108,111 @@ result<std::string> complete_node_name(std::string_view name) {
   return whole;
 }
 
-result<const node_life*> internal::life_table::intern(std::string_view name, std::uint64_t creation) {
-  const std::lock_guard lock(mutex_);
-  if (auto found = lives_.find(key(name, creation)); found != lives_.end()) return &*found;
-  if (auto legal = check_node_name(name); !legal) return legal.error();
-  if (lives_.size() >= limit_) return error(errc::system_limit, "too many lives of nodes seen");
-  return &*lives_.insert(node_life{std::string(name), creation}).first;
+namespace internal {
+
+life_table::~life_table() {
+  for (auto& each : lives_) delete each.second;
+  for (auto& each : chunks_) delete each.load();
 }
+
+std::atomic<life_table::entry*>* life_table::slot(std::size_t index) {
+  auto& held = chunks_[index / std::tuple_size_v<chunk>];
+  if (!held.load(std::memory_order_relaxed)) held.store(new chunk(), std::memory_order_release);
+  return &(*held.load(std::memory_order_relaxed))[index % std::tuple_size_v<chunk>];
+}
+
+result<std::size_t> life_table::free_slot() {
+  if (lives_.size() < limit_) return lives_.size();
+  for (std::size_t tries = 0; tries < 2 * limit_; ++tries) {
+    const std::size_t index = hand_;
+    hand_ = (hand_ + 1) % limit_;
+    std::atomic<entry*>& at = *slot(index);
+    entry* each = at.load(std::memory_order_relaxed);
+    if (each->held || each->seen.exchange(false, std::memory_order_relaxed)) continue;
+    lives_.erase({each->name, each->creation});
+    at.store(nullptr, std::memory_order_release);
+    forgotten_.emplace_back(each);
+    if (forgotten_.size() > limit_) forgotten_.pop_front();
+    return index;
+  }
+  return error(errc::system_limit, "too many lives of nodes are held");
+}
+
+result<const node_life*> life_table::intern(std::string_view name, std::uint64_t creation, bool hold) {
+  const std::lock_guard lock(mutex_);
+  auto found = lives_.find({name, creation});
+  if (found == lives_.end()) {
+    if (auto legal = check_node_name(name); !legal) return legal.error();
+    auto index = free_slot();
+    if (!index) return index.error();
+    auto made = std::make_unique<entry>();
+    made->name = name;
+    made->creation = creation;
+    made->key = ++made_ * most + *index;
+    found = lives_.emplace(name_and_creation{made->name, creation}, made.get()).first;
+    slot(*index)->store(made.release(), std::memory_order_release);
+  } else {
+    seen(found->second);
+  }
+  entry* each = found->second;
+  if (hold) ++each->held;
+  return each;
+}
+
+void life_table::release(const node_life* life) noexcept {
+  const std::lock_guard lock(mutex_);
+  auto* each = const_cast<entry*>(static_cast<const entry*>(life));
+  --each->held;
+  each->seen.store(true, std::memory_order_relaxed);
+}
+
+const node_life* life_table::find(std::uint64_t key) const noexcept {
+  const std::size_t index = key % most;
+  const chunk* held = chunks_[index / std::tuple_size_v<chunk>].load(std::memory_order_acquire);
+  if (!held) return nullptr;
+  const entry* each = (*held)[index % std::tuple_size_v<chunk>].load(std::memory_order_acquire);
+  return each && each->key == key ? each : nullptr;
+}
+
+void life_table::seen(const node_life* life) noexcept {
+  auto* each = const_cast<entry*>(static_cast<const entry*>(life));
+  if (!each->seen.load(std::memory_order_relaxed)) each->seen.store(true, std::memory_order_relaxed);
+}
+
+}  // namespace internal
 
 result<const node_life*> intern_life(std::string_view name, std::uint64_t creation) {
   // Almost every pid read is of one of the few lives read just before: those cost no lock.
-  constinit static thread_local std::array<const node_life*, 16> recent{};
-  static internal::life_table& table = *new internal::life_table(life_limit);  // pids may be used until the very end
-  const node_life*& slot = recent[(creation ^ (creation >> 32) ^ name.size()) % recent.size()];
-  if (slot && slot->creation == creation && slot->name == name) return slot;
-  auto life = table.intern(name, creation);
-  if (life) slot = *life;
+  constinit static thread_local std::array<std::uint64_t, 16> recent{};
+  std::uint64_t& key = recent[(creation ^ (creation >> 32) ^ name.size()) % recent.size()];
+  const node_life* known = key ? lives().find(key) : nullptr;
+  if (known && known->creation == creation && known->name == name) {
+    lives().seen(known);
+    return known;
+  }
+  auto life = lives().intern(name, creation);
+  if (life) key = (*life)->key;
   return life;
+}
+
+const node_life* life_of(std::uint64_t key) noexcept { return lives().find(key); }
+
+result<held_life> held_life::hold(std::string_view name, std::uint64_t creation) {
+  auto life = lives().intern(name, creation, true);
+  if (!life) return life.error();
+  return held_life(*life);
+}
+
+held_life::~held_life() {
+  if (life_) lives().release(life_);
 }
 
 std::string pid::text() const { return id_text("<", life_, id_); }
 result<pid> pid::parse(std::string_view text) { return parse_id<pid>("<", "pid", text); }
-std::strong_ordering operator<=>(const pid& a, const pid& b) noexcept {
-  return compare(a.life_, a.id_, b.life_, b.id_);
-}
+std::strong_ordering operator<=>(const pid& a, const pid& b) noexcept { return compare(a, b); }
 
 std::string ref::text() const { return id_text("#ref<", life_, id_); }
 result<ref> ref::parse(std::string_view text) { return parse_id<ref>("#ref<", "reference", text); }
-std::strong_ordering operator<=>(const ref& a, const ref& b) noexcept {
-  return compare(a.life_, a.id_, b.life_, b.id_);
-}
+std::strong_ordering operator<=>(const ref& a, const ref& b) noexcept { return compare(a, b); }
 
 }  // namespace troupe

@@ -1,44 +1,64 @@
 #pragma once
 // The table behind `intern_life`.
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string_view>
-#include <unordered_set>
+#include <unordered_map>
 
 #include <troupe/ids.hpp>
 
 namespace troupe::internal {
 
-// Lives by name and creation; an entry stays where it is as long as the table. Owner: the process (one, never
+// Lives by name and creation. When all slots are taken, a clock hand looks for a life that is neither held nor was
+// seen again since it last came by: most tools' are met once. What it takes out is freed only after as many more were
+// taken out, so that who has just looked a life up can read it without a lock. Owner: the process (one, never
 // destroyed), or a test. Thread-safe.
 class life_table {
  public:
+  static constexpr std::size_t most = life_limit;
   explicit life_table(std::size_t limit) : limit_(limit) {}
-  [[nodiscard]] result<const node_life*> intern(std::string_view name, std::uint64_t creation);
+  ~life_table();
+  life_table(const life_table&) = delete;
+  life_table& operator=(const life_table&) = delete;
+
+  [[nodiscard]] result<const node_life*> intern(std::string_view name, std::uint64_t creation, bool hold = false);
+  void release(const node_life* life) noexcept;
+  [[nodiscard]] const node_life* find(std::uint64_t key) const noexcept;  // without a lock
+  void seen(const node_life* life) noexcept;                              // without a lock
 
  private:
-  struct key {
-    std::string_view name;
+  struct entry : node_life {
+    std::size_t held = 0;
+    std::atomic<bool> seen{false};
+  };
+  struct name_and_creation {
+    std::string_view name;  // the entry's own
     std::uint64_t creation;
-    key(std::string_view n, std::uint64_t c) : name(n), creation(c) {}
-    key(const node_life& life) : name(life.name), creation(life.creation) {}
+    friend bool operator==(const name_and_creation&, const name_and_creation&) = default;
   };
   struct hash {
-    using is_transparent = void;
-    std::size_t operator()(const key& k) const noexcept {
+    std::size_t operator()(const name_and_creation& k) const noexcept {
       return std::hash<std::string_view>{}(k.name) ^ (k.creation * 0x9e3779b97f4a7c15ull);
     }
   };
-  struct equal {
-    using is_transparent = void;
-    bool operator()(const key& a, const key& b) const noexcept { return a.creation == b.creation && a.name == b.name; }
-  };
+  using chunk = std::array<std::atomic<entry*>, 256>;  // made when first needed: a node that knows few lives is small
+
+  [[nodiscard]] std::atomic<entry*>* slot(std::size_t index);
+  [[nodiscard]] result<std::size_t> free_slot();
 
   const std::size_t limit_;
   std::mutex mutex_;
-  std::unordered_set<node_life, hash, equal> lives_;  // by node: addresses do not move
+  std::unordered_map<name_and_creation, entry*, hash> lives_;
+  std::size_t hand_ = 0;
+  std::uint64_t made_ = 0;
+  std::deque<std::unique_ptr<entry>> forgotten_;
+  std::array<std::atomic<chunk*>, most / std::tuple_size_v<chunk>> chunks_{};
 };
 
 }  // namespace troupe::internal

@@ -6,23 +6,49 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <troupe/error.hpp>
 
 namespace troupe {
 
-// One life of a node: its name and the creation it drew at start. Interned: equal lives have one address for as long as
-// the program runs, so that a pid is two words and copies without counting. The table is bounded
-// (`life_limit`); only authenticated peers can add to it.
+// One life of a node: its name and the creation it drew at start. Interned, so that a pid is two words and copies
+// without counting. The table remembers `life_limit` lives; only authenticated peers can add to it. When it is full, a
+// life that nothing holds and that was not seen lately makes place, as do the tools that came and went by the thousand:
+// a pid that is still kept of such a life then belongs to `nonode`, equals no pid of any other life, and reaches
+// nobody.
 struct node_life {
   std::string name;  // "part@host"; "nonode@nohost" for a node that is not alive
   std::uint64_t creation = 0;
+  std::uint64_t key = 0;  // of this entry, never 0, never given again
 };
 
-inline constexpr std::size_t life_limit = 1u << 20;
+inline constexpr std::size_t life_limit = 1u << 16;
 
-// errc::bad_name for an illegal name, errc::system_limit when the table is full. Thread-safe.
+// errc::bad_name for an illegal name, errc::system_limit when the table is full of held lives. Thread-safe, as are the
+// others. The pointer is good for as long as the life is held or remembered.
 [[nodiscard]] result<const node_life*> intern_life(std::string_view name, std::uint64_t creation);
+// The life of a key; nullptr once it is forgotten.
+[[nodiscard]] const node_life* life_of(std::uint64_t key) noexcept;
+
+// A life that is never forgotten while this lasts: a node's own, a connected peer's.
+class held_life {
+ public:
+  held_life() noexcept = default;
+  [[nodiscard]] static result<held_life> hold(std::string_view name, std::uint64_t creation);
+  held_life(held_life&& other) noexcept : life_(std::exchange(other.life_, nullptr)) {}
+  held_life& operator=(held_life&& other) noexcept {
+    std::swap(life_, other.life_);
+    return *this;
+  }
+  ~held_life();
+
+  [[nodiscard]] const node_life* get() const noexcept { return life_; }
+
+ private:
+  explicit held_life(const node_life* life) noexcept : life_(life) {}
+  const node_life* life_ = nullptr;
+};
 
 inline constexpr std::string_view nonode = "nonode@nohost";
 
@@ -36,13 +62,20 @@ inline constexpr std::string_view nonode = "nonode@nohost";
 class pid {
  public:
   constexpr pid() noexcept = default;
-  constexpr pid(const node_life* life, std::uint64_t id) noexcept : life_(life), id_(id) {}
+  constexpr pid(const node_life* life, std::uint64_t id) noexcept : life_(life ? life->key : 0), id_(id) {}
 
-  [[nodiscard]] constexpr explicit operator bool() const noexcept { return life_ != nullptr; }
-  [[nodiscard]] std::string_view node() const noexcept { return life_ ? std::string_view(life_->name) : nonode; }
-  [[nodiscard]] std::uint64_t creation() const noexcept { return life_ ? life_->creation : 0; }
+  [[nodiscard]] constexpr explicit operator bool() const noexcept { return life_ != 0; }
+  [[nodiscard]] std::string_view node() const noexcept {
+    const node_life* of = life();
+    return of ? std::string_view(of->name) : nonode;
+  }
+  [[nodiscard]] std::uint64_t creation() const noexcept {
+    const node_life* of = life();
+    return of ? of->creation : 0;
+  }
   [[nodiscard]] constexpr std::uint64_t id() const noexcept { return id_; }
-  [[nodiscard]] constexpr const node_life* life() const noexcept { return life_; }
+  [[nodiscard]] const node_life* life() const noexcept { return life_ ? life_of(life_) : nullptr; }
+  [[nodiscard]] constexpr std::uint64_t life_key() const noexcept { return life_; }  // 0: of no life
   [[nodiscard]] std::string text() const;
   [[nodiscard]] static result<pid> parse(std::string_view text);
 
@@ -50,7 +83,7 @@ class pid {
   friend std::strong_ordering operator<=>(const pid& a, const pid& b) noexcept;  // by name, creation, id
 
  private:
-  const node_life* life_ = nullptr;
+  std::uint64_t life_ = 0;
   std::uint64_t id_ = 0;
 };
 
@@ -58,13 +91,20 @@ class pid {
 class ref {
  public:
   constexpr ref() noexcept = default;
-  constexpr ref(const node_life* life, std::uint64_t id) noexcept : life_(life), id_(id) {}
+  constexpr ref(const node_life* life, std::uint64_t id) noexcept : life_(life ? life->key : 0), id_(id) {}
 
   [[nodiscard]] constexpr explicit operator bool() const noexcept { return id_ != 0; }
-  [[nodiscard]] std::string_view node() const noexcept { return life_ ? std::string_view(life_->name) : nonode; }
-  [[nodiscard]] std::uint64_t creation() const noexcept { return life_ ? life_->creation : 0; }
+  [[nodiscard]] std::string_view node() const noexcept {
+    const node_life* of = life();
+    return of ? std::string_view(of->name) : nonode;
+  }
+  [[nodiscard]] std::uint64_t creation() const noexcept {
+    const node_life* of = life();
+    return of ? of->creation : 0;
+  }
   [[nodiscard]] constexpr std::uint64_t id() const noexcept { return id_; }
-  [[nodiscard]] constexpr const node_life* life() const noexcept { return life_; }
+  [[nodiscard]] const node_life* life() const noexcept { return life_ ? life_of(life_) : nullptr; }
+  [[nodiscard]] constexpr std::uint64_t life_key() const noexcept { return life_; }  // 0: of no life
   [[nodiscard]] std::string text() const;
   [[nodiscard]] static result<ref> parse(std::string_view text);
 
@@ -72,7 +112,7 @@ class ref {
   friend std::strong_ordering operator<=>(const ref& a, const ref& b) noexcept;
 
  private:
-  const node_life* life_ = nullptr;
+  std::uint64_t life_ = 0;
   std::uint64_t id_ = 0;
 };
 
@@ -81,12 +121,12 @@ class ref {
 template <>
 struct std::hash<troupe::pid> {
   std::size_t operator()(const troupe::pid& p) const noexcept {
-    return std::hash<std::uint64_t>{}(p.id() * 0x9e3779b97f4a7c15ull ^ p.creation());
+    return std::hash<std::uint64_t>{}(p.id() * 0x9e3779b97f4a7c15ull ^ p.life_key());
   }
 };
 template <>
 struct std::hash<troupe::ref> {
   std::size_t operator()(const troupe::ref& r) const noexcept {
-    return std::hash<std::uint64_t>{}(r.id() * 0x9e3779b97f4a7c15ull ^ r.creation());
+    return std::hash<std::uint64_t>{}(r.id() * 0x9e3779b97f4a7c15ull ^ r.life_key());
   }
 };

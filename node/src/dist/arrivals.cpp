@@ -101,7 +101,7 @@ void distribution::settle_call(const peer_ptr& p, ticket answered, const arrival
 
 // Its spawner has given up waiting, so nobody knows of it: it goes, and takes nobody along.
 void distribution::kill_late_spawn(const peer_ptr& p, ticket caller, pid child) {
-  if (child.life() != p->life) return;
+  if (child.life() != p->life.get()) return;
   envelope* unlink = detail::make_signal(signal::unlink);
   unlink->from = child;
   core_.deliver(caller.who, unlink);

@@ -54,7 +54,7 @@ result<void> distribution::admit(const bus::peer_info& peer) {
 }
 
 void distribution::up(const bus::peer_info& info) {
-  auto life = intern_life(info.who.name, info.who.creation);
+  auto life = held_life::hold(info.who.name, info.who.creation);
   if (!life) {  // `admit` has made it
     hub_->close(info.id, life.error());
     return;
@@ -72,7 +72,7 @@ void distribution::up(const bus::peer_info& info) {
     }
     p->state = peer_state::up;
     p->info = info;
-    p->life = *life;
+    p->life = std::move(*life);
     p->up_since = core_.clock().now();
     p->retry_wait = {};
     p->retry_at = {};
@@ -116,7 +116,7 @@ void distribution::check_outbox(const peer_ptr& p) {
     std::erase_if(p->outbox, [&](const bytes& one) {
       if (one.size() <= p->info.theirs.frame_bytes) return false;
       arrival a;  // such a frame holds one signal
-      auto read = decode_signal(one, core_.options().wire, p->life, core_.life(), a);
+      auto read = decode_signal(one, core_.options().wire, p->life.get(), core_.life(), a);
       if (read && (a.what == op::call || a.order)) refused.push_back({a.from, a.order ? a.order->id : a.id});
       counters_.refused_too_large.fetch_add(1, std::memory_order_relaxed);
       return true;
@@ -137,7 +137,7 @@ void distribution::frame(bus::connection_id id, std::span<const std::byte> paylo
   std::uint64_t count = 0;
   while (!rest.empty()) {
     arrival a;
-    auto used = decode_signal(rest, core_.options().wire, core_.life(), p->life, a);
+    auto used = decode_signal(rest, core_.options().wire, core_.life(), p->life.get(), a);
     if (!used) {
       found->second.broken = true;
       counters_.bad_signals.fetch_add(1, std::memory_order_relaxed);
@@ -184,7 +184,7 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
     p->outbox.clear();
     p->outbox_bytes = p->outbox_signals = 0;
     p->state = peer_state::idle;
-    p->life = nullptr;
+    p->life = {};
     p->last_failure = reason;
     if (was_up) {
       p->retry_wait = {};

@@ -3,20 +3,16 @@
 //
 // Design notes
 // * A signal is encoded by the thread that sends it, appended to its peer's outbox under the peer's mutex, and leaves
-// in a
-//   frame with whatever came until the bus's loop got round to it: coalescing costs no timer and no wait. One mutex
-//   orders everything to a peer, so the order of each pair holds for all kinds of signals.
+//   in a frame with whatever came until the bus's loop got round to it: coalescing costs no timer and no wait. One
+//   mutex orders everything to a peer, so the order of each pair holds for all kinds of signals.
 // * Sending to a node that is not connected dials it in the background; what is sent meanwhile waits in the same
-// outbox,
-//   bounded. A dial that fails and a connection that is lost end the same way: `lose`.
+//   outbox, bounded. A dial that fails and a connection that is lost end the same way: `lose`.
 // * `obligations` are noted when a signal is appended or arrives, under the same mutex. `lose` takes them out at once,
-// so
-//   each monitor, link and call is settled exactly once: by the signal that arrived, or by noconnection.
+//   so each monitor, link and call is settled exactly once: by the signal that arrived, or by noconnection.
 // * Order at the end of a connection (hub_events): every frame that had arrived, then DOWNs and EXITs and failed calls,
 //   then `nodedown`. All come from the loop's thread, so each process sees them in that order.
 // * Above the mark (`queue_bytes`) messages, calls and orders are refused and counted; everything else is let through,
-// and
-//   the hub ends the connection when its reserve for that overflows.
+//   and the hub ends the connection when its reserve for that overflows.
 // * The policy for who connects to whom is `explicit_only`: nobody dials a node that none of its processes addresses.
 #include <atomic>
 #include <map>

@@ -62,9 +62,9 @@ struct peer {
   const std::string name;
   std::mutex mutex;
   peer_state state = peer_state::idle;
-  bool gone = false;                // no longer in the table: look again
-  bus::peer_info info;              // when up
-  const node_life* life = nullptr;  // when up: its life
+  bool gone = false;    // no longer in the table: look again
+  bus::peer_info info;  // when up
+  held_life life;       // when up
   time_point up_since{};
 
   // Encoded and not yet given to the hub, in order. One frame each.

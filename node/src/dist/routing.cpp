@@ -83,7 +83,7 @@ void distribution::send(const std::string& node, pid to, const std::string& name
       const node_life* life = nullptr;
       {
         std::lock_guard lock(p->mutex);
-        life = p->life;
+        life = p->life.get();
       }
       wire_buffer& encoded = scratch();
       destination whom{to, name, life};
@@ -103,7 +103,7 @@ void distribution::request(const std::string& node, const work_order& order) {
     const node_life* life = nullptr;
     {
       std::lock_guard lock(p->mutex);
-      life = p->life;
+      life = p->life.get();
     }
     wire_buffer& encoded = scratch();
     encode_order(encoded, core_.life(), order);
@@ -145,7 +145,7 @@ void distribution::abandon(const std::string& node, pid from, std::uint64_t id) 
 distribution::verdict distribution::append(const peer_ptr& p, const wire_buffer& encoded, const node_life* assumed,
                                            const outgoing& what) {
   std::lock_guard lock(p->mutex);
-  if (p->gone || p->life != assumed) return verdict::again;
+  if (p->gone || p->life.get() != assumed) return verdict::again;
   verdict outcome = judge(p, what, encoded.size());
   if (outcome != verdict::accepted) {
     ++p->refused;
@@ -177,7 +177,7 @@ distribution::verdict distribution::judge(const peer_ptr& p, const outgoing& wha
     if (core_.clock().now() < p->retry_at) return verdict::no_connection;
   }
   if (p->state == peer_state::up) {
-    if (what.to && what.to.life() != p->life) return verdict::stale;
+    if (what.to && what.to.life() != p->life.get()) return verdict::stale;
     if (size > p->info.theirs.frame_bytes) return verdict::too_large;
     if (p->congested) p->congested = hub_->queued(p->info.id) > options_.queue_bytes;
   }

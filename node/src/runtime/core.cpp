@@ -25,7 +25,8 @@ std::string_view to_string(process_status status) noexcept {
   return "unknown";
 }
 
-core::core(core_options options) : options_(std::move(options)), life_(options_.life) {
+core::core(core_options options)
+    : options_(std::move(options)), life_(options_.life.get()), life_key_(life_ ? life_->key : 0) {
   segment_count_ = (options_.node.max_processes + segment_size) / segment_size + 1;
   segments_ = std::make_unique<std::atomic<segment*>[]>(segment_count_);
   used_slots_.store(1);  // index 0 is nobody's: an id of 0 means none

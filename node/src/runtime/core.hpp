@@ -117,7 +117,7 @@ class node_stopper : public service {
 };
 
 struct core_options {
-  const node_life* life = nullptr;
+  held_life life;
   std::shared_ptr<troupe::clock> clock;
   std::shared_ptr<random_source> random;
   std::shared_ptr<internal::scheduler> scheduler;
@@ -143,7 +143,7 @@ class core {
   [[nodiscard]] probe* watching() const noexcept { return probe_; }
 
   // -- processes
-  [[nodiscard]] bool is_local(pid p) const noexcept { return p.life() == life_; }
+  [[nodiscard]] bool is_local(pid p) const noexcept { return p.life_key() == life_key_; }
   [[nodiscard]] bool exists(pid p) const noexcept;
   [[nodiscard]] std::vector<pid> processes() const;
   [[nodiscard]] std::size_t process_count() const noexcept { return live_.load(std::memory_order_relaxed); }
@@ -219,6 +219,7 @@ class core {
   struct segment;
   core_options options_;
   const node_life* life_;
+  std::uint64_t life_key_;
   router* router_ = nullptr;
   probe* probe_ = nullptr;
   pid user_;

@@ -40,8 +40,7 @@ namespace detail {
 
 std::unique_ptr<node> make_bare_node(bare_node_options options) {
   core_options made;
-  auto life = intern_life(options.name, options.creation);
-  made.life = life ? *life : nullptr;
+  if (auto life = held_life::hold(options.name, options.creation)) made.life = std::move(*life);
   made.clock = options.clock ? options.clock : system_clock();
   made.random = options.random ? options.random : system_random();
   made.log = options.log;

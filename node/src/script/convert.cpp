@@ -27,8 +27,8 @@ template <class Id>
 void push_interned(lua_State* L, Id id, const char* type) {
   luaL_checkstack(L, 4, "a value is too large");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &interned_key);
-  std::array<char, sizeof(void*) + sizeof(std::uint64_t) + 1> key{};
-  const void* life = id.life();
+  std::array<char, 2 * sizeof(std::uint64_t) + 1> key{};
+  const std::uint64_t life = id.life_key();
   const std::uint64_t number = id.id();
   std::copy_n(reinterpret_cast<const char*>(&life), sizeof life, key.data());
   std::copy_n(reinterpret_cast<const char*>(&number), sizeof number, key.data() + sizeof life);

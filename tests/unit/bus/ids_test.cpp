@@ -44,13 +44,50 @@ TEST(Life, EqualLivesHaveOneAddress) {
   EXPECT_EQ(intern_life("no name", 1).error().code(), errc::bad_name);
 }
 
-TEST(Life, TableIsBounded) {
+TEST(Life, TableIsBoundedAndForgetsWhatNothingHolds) {
   internal::life_table table(3);
-  const node_life* first = table.intern("a@h", 0).value();
-  ASSERT_TRUE(table.intern("a@h", 1));
+  const node_life* held = table.intern("a@h", 0, true).value();
+  const node_life* old = table.intern("a@h", 1).value();
+  const std::uint64_t old_key = old->key;
   ASSERT_TRUE(table.intern("a@h", 2));
-  EXPECT_EQ(table.intern("a@h", 3).error().code(), errc::system_limit);
-  EXPECT_EQ(table.intern("a@h", 0).value(), first);
+  const node_life* third = table.intern("a@h", 3).value();  // in place of one of the two
+  EXPECT_EQ(table.find(old_key), nullptr);
+  EXPECT_NE(third->key, old_key);
+  EXPECT_EQ(table.find(third->key), third);
+  EXPECT_EQ(table.intern("a@h", 0).value(), held);
+  EXPECT_NE(table.intern("a@h", 1).value()->key, old_key);  // a key is never given again
+}
+
+TEST(Life, ALifeInUseStays) {
+  internal::life_table table(3);
+  const node_life* used = table.intern("used@h", 0).value();
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(table.intern("tool@h", i));
+    table.seen(used);
+  }
+  EXPECT_EQ(table.find(used->key), used);
+}
+
+TEST(Life, TableFullOfHeldLivesRefuses) {
+  internal::life_table table(2);
+  const node_life* first = table.intern("a@h", 0, true).value();
+  ASSERT_TRUE(table.intern("a@h", 1, true));
+  EXPECT_EQ(table.intern("a@h", 2).error().code(), errc::system_limit);
+  table.release(first);
+  EXPECT_TRUE(table.intern("a@h", 2));
+}
+
+TEST(Pid, OfAForgottenLifeIsNobodysButItself) {
+  const pid early(life("early@host", 1), 4);
+  for (std::uint64_t i = 0; i < 3 * life_limit; ++i) ASSERT_TRUE(intern_life("crowd@host", i));
+  EXPECT_TRUE(early);
+  EXPECT_EQ(early.life(), nullptr);
+  EXPECT_EQ(early.node(), nonode);
+  EXPECT_EQ(early.text(), "<nonode@nohost#0.4>");
+  EXPECT_EQ(early, pid(early));
+  EXPECT_NE(early, pid(life("early@host", 1), 4));
+  EXPECT_NE(early, pid(life(nonode, 0), 4));
+  EXPECT_NE(early <=> pid(life(nonode, 0), 4), std::strong_ordering::equal);
 }
 
 TEST(Life, ThreadsAgree) {
