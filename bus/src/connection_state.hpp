@@ -19,7 +19,9 @@ struct gate {
   std::size_t frame_limit = 0;
   std::atomic<std::size_t> queued = 0;  // from `send` until the transport has it
   std::atomic<bool> open = true;
-  std::atomic<bool> refused = false;  // a sender was told overloaded: it wants to hear `relieved`
+  // `relieved` is wanted when no more than this is queued.
+  static constexpr std::size_t nobody = SIZE_MAX;
+  std::atomic<std::size_t> relief = nobody;
 };
 
 // Owner: the hub; the loop's thread.
@@ -39,6 +41,7 @@ struct connection {
   // Ticks.
   time_point heard{};
   timer_id tick = 0;
+  time_point tick_due{};
   std::uint64_t pings = 0;
   std::uint64_t timed_ping = 0;  // the one whose answer gives rtt
   time_point ping_sent{};
@@ -50,7 +53,8 @@ struct connection {
   std::uint64_t probe_ping = 0;
   timer_id probe = 0;
 
-  bool leaving = false;
+  bool leaving = false;  // no more is sent but what is queued, then a goodbye
+  bool said_bye = false;
   error leave_reason;
   timer_id leave = 0;
   std::uint64_t frames_in = 0, frames_out = 0, bytes_in = 0, bytes_out = 0;

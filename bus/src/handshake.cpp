@@ -9,12 +9,20 @@ namespace troupe::bus::internal {
 namespace {
 
 constexpr limits handshake_budget{.frame_bytes = longest_handshake, .value_nodes = 1024, .depth = 8};
+constexpr std::array<std::byte, 5> encryption_used{std::byte{'c'}, std::byte{'u'}, std::byte{'r'}, std::byte{'v'},
+                                                   std::byte{'e'}};
 constexpr std::array<std::string_view, 5> step_names{"hello", "challenge", "proof", "welcome", "refused"};
 // A list of three whose first item is the text "troupe".
 constexpr std::array<std::byte, 8> opening{std::byte{0x93}, std::byte{0xa6}, std::byte{'t'}, std::byte{'r'},
                                            std::byte{'o'},  std::byte{'u'},  std::byte{'p'}, std::byte{'e'}};
 
 error bad(std::string text) { return error(errc::bad_message, "handshake: " + std::move(text)); }
+
+// The last part of a proof stands there on encrypted connections alone.
+std::span<const std::span<const std::byte>> proved_parts(std::span<const std::span<const std::byte>> parts,
+                                                         channel over) {
+  return over == channel::encrypted ? parts : parts.first(parts.size() - 1);
+}
 
 result<void> check(const introduction& who) {
   if (auto legal = check_node_name(who.name); !legal) return legal.error();
@@ -100,6 +108,7 @@ introduction introduce(const identity& self, const limits& ours) {
   out.features = self.features;
   out.needs = self.needs;
   out.frame_bytes = ours.frame_bytes;
+  out.message_bytes = ours.message_bytes;
   out.credit_bytes = ours.credit_bytes;
   out.tick_ms = static_cast<std::uint64_t>(ours.tick.count());
   return out;
@@ -117,6 +126,7 @@ result<peer_info> meet(const introduction& theirs, const identity& self, const l
              .features = theirs.features,
              .needs = theirs.needs};
   out.theirs.frame_bytes = theirs.frame_bytes;
+  out.theirs.message_bytes = std::max(theirs.message_bytes, theirs.frame_bytes);
   out.theirs.credit_bytes = theirs.credit_bytes;
   out.theirs.tick = std::chrono::milliseconds(theirs.tick_ms);
   out.tick = std::min(out.theirs.tick, ours.tick);
@@ -136,13 +146,13 @@ result<unsigned> choose_protocol(std::uint32_t lowest, std::uint32_t highest) {
 }
 
 troupe::internal::proof prove_dialler(std::string_view key, const transcript& so_far) {
-  const std::array<std::span<const std::byte>, 2> parts{so_far.hello, so_far.challenge};
-  return troupe::internal::prove(key, "troupe 1 dialler", parts);
+  const std::array<std::span<const std::byte>, 3> parts{so_far.hello, so_far.challenge, encryption_used};
+  return troupe::internal::prove(key, "troupe 1 dialler", proved_parts(parts, so_far.over));
 }
 
 troupe::internal::proof prove_acceptor(std::string_view key, const transcript& so_far) {
-  const std::array<std::span<const std::byte>, 3> parts{so_far.hello, so_far.challenge, so_far.proof};
-  return troupe::internal::prove(key, "troupe 1 acceptor", parts);
+  const std::array<std::span<const std::byte>, 4> parts{so_far.hello, so_far.challenge, so_far.proof, encryption_used};
+  return troupe::internal::prove(key, "troupe 1 acceptor", proved_parts(parts, so_far.over));
 }
 
 }  // namespace troupe::bus::internal

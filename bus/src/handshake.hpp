@@ -29,10 +29,11 @@ struct introduction {
   std::vector<std::string> features;
   std::vector<std::string> needs;
   std::uint64_t frame_bytes = 0;
+  std::uint64_t message_bytes = 0;
   std::uint64_t credit_bytes = 0;
   std::uint64_t tick_ms = 0;
-  TROUPE_FIELDS(introduction, name, creation, hidden, tool, application, features, needs, frame_bytes, credit_bytes,
-                tick_ms)
+  TROUPE_FIELDS(introduction, name, creation, hidden, tool, application, features, needs, frame_bytes, message_bytes,
+                credit_bytes, tick_ms)
 };
 
 struct hello_message {
@@ -96,6 +97,7 @@ struct transcript {
   bytes hello;
   bytes challenge;
   bytes proof;
+  channel over = channel::plain;  // each side's own view: proofs hold only when both have the same
 };
 [[nodiscard]] troupe::internal::proof prove_dialler(std::string_view key, const transcript& so_far);
 [[nodiscard]] troupe::internal::proof prove_acceptor(std::string_view key, const transcript& so_far);

@@ -54,17 +54,16 @@ result<void> hub_core::begin() {
   return out;
 }
 
-result<void> hub_core::check_endpoint(const endpoint& where) const {
+result<channel> hub_core::check_endpoint(const endpoint& where) const {
   if (!transport_->speaks(where.kind)) {
     return error(errc::unsupported, where.text() + ": not spoken by this node's transport");
   }
-  if (!where.is_local() && !security_.plain_text_allowed) {
-    return error(errc::not_allowed,
-                 where.text() +
-                     " is off loopback, and this version cannot encrypt yet: allow plain text by name, or use "
-                     "ipc:// or a loopback address");
-  }
-  return {};
+  return channel_over(where, security_);
+}
+
+const channel_keys& hub_core::keys() {
+  if (!keys_) keys_ = derive_channel_keys(security_.cookie);
+  return *keys_;
 }
 
 result<endpoint> hub_core::listen(const endpoint& where) {
@@ -73,11 +72,22 @@ result<endpoint> hub_core::listen(const endpoint& where) {
     if (stopping_) return;
     if (self_.tool) {
       out = error(errc::not_allowed, "a tool never listens");
-    } else if (auto allowed = check_endpoint(where); !allowed) {
-      out = allowed.error();
-    } else {
-      out = transport_->listen(where);
-      if (out) listening_.push_back(*out);
+      return;
+    }
+    const auto how = check_endpoint(where);
+    if (!how) {
+      out = how.error();
+      return;
+    }
+    const bool encrypted = *how == channel::encrypted;
+    out = encrypted ? transport_->listen_encrypted(where, keys()) : transport_->listen(where);
+    if (!out) return;
+    listening_.push_back(*out);
+    if (encrypted) {
+      drops_.log(log_level::info, "an endpoint is encrypted", {{"endpoint", out->text()}});
+    } else if (!where.is_local()) {
+      drops_.log(log_level::warning, "an endpoint off loopback is not encrypted: plain text was asked for",
+                 {{"endpoint", out->text()}});
     }
   });
   return out;
@@ -144,8 +154,7 @@ result<void> hub_core::send(connection_id connection, bytes payload, delivery ho
       if (door->open.exchange(false)) put({item::what::overflow, connection, {}, 0});
       return error(errc::noconnection, "the reserve for what must be delivered has overflowed");
     }
-    door->refused.store(true, std::memory_order_release);
-    put({item::what::frame, connection, {}, 0});  // a look: it may have emptied meanwhile
+    relieve(connection, queue_bytes_ / 2);
     return error(errc::overloaded, std::to_string(before) + " bytes wait for the other side already");
   }
   put({item::what::frame, connection, std::move(payload), cost});
@@ -159,6 +168,13 @@ void hub_core::consumed(connection_id connection, std::size_t payload_bytes, std
 std::size_t hub_core::queued(connection_id connection) const noexcept {
   const std::shared_ptr<gate> door = gate_of(connection);
   return door ? door->queued.load(std::memory_order_acquire) : 0;
+}
+
+void hub_core::relieve(connection_id connection, std::size_t queued_bytes) {
+  const std::shared_ptr<gate> door = gate_of(connection);
+  if (!door) return;
+  door->relief.store(queued_bytes, std::memory_order_release);
+  put({item::what::frame, connection, {}, 0});  // a look: it may have emptied meanwhile
 }
 
 void hub_core::drain() {
@@ -204,7 +220,10 @@ void hub_core::probe(connection_id connection, duration patience) {
 }
 
 void hub_core::set_security(bus::security security) {
-  loop_.run([this, &security] { security_ = std::move(security); });
+  loop_.run([this, &security] {
+    security_ = std::move(security);
+    keys_.reset();
+  });
 }
 
 void hub_core::stop(std::chrono::milliseconds within) {
@@ -277,6 +296,7 @@ hub_counters hub_core::counters() {
       one.id = id;
       one.name = c->info.who.name;
       one.dialled_by_us = c->info.dialled_by_us;
+      one.encrypted = c->info.encrypted;
       one.frames_in = c->frames_in;
       one.frames_out = c->frames_out;
       one.bytes_in = c->bytes_in;

@@ -45,7 +45,7 @@ connection& hub_core::bring_up(half& h) {
     std::unique_lock lock(gates_mutex_);
     gates_.emplace(id, c.door);
   }
-  arm_tick(c);
+  arm_tick(c, c.info.tick);
   if (c.info.dial == 0) {  // a dial of ours that was crossed by this connection has found what it wanted
     for (const auto& [dial, each] : dials_) {
       if (each.pipe == 0 && each.name == c.info.who.name) {
@@ -149,7 +149,10 @@ bool hub_core::on_control(connection& c, const control& one) {
       end(c, c.leaving ? c.leave_reason : reason, false);
       return false;
     }
-    case control::what::gone: return true;
+    case control::what::gone:
+      if (!c.said_bye) return true;
+      end(c, error(c.leave_reason), false);  // all that it had sent has been read
+      return false;
     case control::what::ended:
       end(c, error(errc::noconnection, c.info.who.name + " has given this connection up before"), false);
       return false;
@@ -229,10 +232,15 @@ void hub_core::pump(connection& c) {
     c.door->queued.fetch_sub(cost, std::memory_order_acq_rel);
   }
   if (c.leaving) {
-    if (c.queue.empty()) end(c, error(c.leave_reason), true);
+    // What the peer has sent until it hears this is still taken; its answer, or the timer of `leave`, is the end.
+    if (c.queue.empty() && !std::exchange(c.said_bye, true)) {
+      send_control(c, {.kind = control::what::bye, .reason = c.leave_reason});
+    }
     return;
   }
-  if (c.door->queued.load(std::memory_order_acquire) <= queue_bytes_ / 2 && c.door->refused.exchange(false)) {
+  std::size_t relief = c.door->relief.load(std::memory_order_acquire);
+  if (relief != gate::nobody && c.door->queued.load(std::memory_order_acquire) <= relief &&
+      c.door->relief.compare_exchange_strong(relief, gate::nobody)) {
     events_.relieved(c.info.id);
   }
 }
@@ -247,7 +255,7 @@ void hub_core::leave(connection& c, const error& reason) {
   c.leave = loop_.at(loop_.now() + farewell_patience, [this, id] {
     connection& late = *find(id);
     late.leave = 0;
-    end(late, error(late.leave_reason), true);
+    end(late, error(late.leave_reason), !late.said_bye);
   });
   pump(c);
 }
@@ -263,30 +271,34 @@ void hub_core::ping(connection& c) {
   send_control(c, {.kind = control::what::ping, .number = c.pings});
 }
 
-void hub_core::arm_tick(connection& c) {
+void hub_core::arm_tick(connection& c, duration wait) {
   const connection_id id = c.info.id;
-  c.tick = loop_.at(loop_.now() + c.info.tick, [this, id] { on_tick(id); });
+  c.tick_due = loop_.now() + wait;
+  c.tick = loop_.at(c.tick_due, [this, id] { on_tick(id); });
 }
 
 void hub_core::on_tick(connection_id id) {
   connection& c = *find(id);
-  const duration silent = loop_.now() - c.heard;
-  const duration most = c.info.tick * c.info.silent_ticks;
-  if (silent >= most) {
+  const time_point now = loop_.now();
+  const duration silent = now - c.heard;
+  const duration grace = c.info.tick / 4;
+  // This thread itself came late (a stopped program, a busy machine): what the peer has sent may not be read yet.
+  const bool late = now - c.tick_due > grace;
+  if (silent >= c.info.tick * c.info.silent_ticks && !late) {
     return end(c, error(errc::noconnection, c.info.who.name + " is silent for " + in_words(silent)), false);
   }
   if (silent >= c.info.tick) ping(c);
   return_credit(c, true);
-  arm_tick(c);
+  arm_tick(c, late ? grace : c.info.tick);
 }
 
 // A sign of life within `patience`, or the end. Only an answer to this question counts: what was sent before it may
 // still lie in between although its sender is gone.
 void hub_core::ask(connection& c, duration patience, std::string why) {
   const connection_id id = c.info.id;
+  if (c.probe != 0) return;
   ping(c);
   c.probe_ping = c.pings;
-  if (c.probe != 0) return;
   c.probe = loop_.at(loop_.now() + patience, [this, id, why = std::move(why)] {
     connection& silent = *find(id);
     silent.probe = 0;

@@ -33,8 +33,7 @@ namespace troupe::bus::internal {
 // Who keeps a name (`settle`, after the proof):
 //   old connection of the same life, same direction      the old one ends, the new one is up
 //   the same, other direction, and no dial of ours below the greater name's is closed; when ours is the lesser name,
-//   the
-//                                                         old one is probed: an answer refuses the newcomer
+//                                                         the old one is probed: an answer refuses the newcomer
 //   another creation                                      the old one is probed: an answer refuses with name_taken
 //   our own dial to that name is under way                crossing: the greater name's is closed. Its side is refused
 //                                                         with already_started and its dial waits for the other's
@@ -52,6 +51,7 @@ class hub_core final : public hub, private transport_events {
   result<void> send(connection_id connection, bytes payload, delivery how) override;
   void consumed(connection_id connection, std::size_t payload_bytes, std::size_t frames) override;
   std::size_t queued(connection_id connection) const noexcept override;
+  void relieve(connection_id connection, std::size_t queued_bytes) override;
   void close(connection_id connection, error reason) override;
   void probe(connection_id connection, duration patience) override;
   loop& on() noexcept override { return loop_; }
@@ -84,13 +84,14 @@ class hub_core final : public hub, private transport_events {
   void begin_stop(duration within);
   void check_stopped();
   void teardown();
-  result<void> check_endpoint(const endpoint& where) const;
+  result<channel> check_endpoint(const endpoint& where) const;
+  const channel_keys& keys();
 
   // hub_handshake.cpp: steps
   void opened(pipe_id pipe) override;
   void frame(pipe_id pipe, std::span<const std::byte> data) override;
   void closed(pipe_id pipe, const error& reason) override;
-  void noise(std::string_view what) override;
+  void noise(std::string_view cause, std::string_view what) override;
   void half_frame(half& h, std::span<const std::byte> data);
   result<void> take_step(half& h, const parsed_step& step, std::span<const std::byte> data);
   result<void> on_hello(half& h, const parsed_step& step, std::span<const std::byte> data);
@@ -129,7 +130,7 @@ class hub_core final : public hub, private transport_events {
   void pump(connection& c);
   void leave(connection& c, const error& reason);
   void ping(connection& c);
-  void arm_tick(connection& c);
+  void arm_tick(connection& c, duration wait);
   void on_tick(connection_id id);
   void ask(connection& c, duration patience, std::string why);
   connection* find(connection_id id);
@@ -156,6 +157,7 @@ class hub_core final : public hub, private transport_events {
   std::condition_variable stop_done_;
 
   security security_;
+  std::optional<channel_keys> keys_;  // of security_.cookie, once they are needed
   drop_log drops_;
   token_bucket failures_{8, 4};
   std::vector<endpoint> listening_;

@@ -27,6 +27,7 @@ void hub_core::opened(pipe_id pipe) {
   if (accepted_halves_ >= limits_.half_handshakes) evict_oldest_half();
   half h;
   h.pipe = pipe;
+  h.frames.over = transport_->is_encrypted(pipe) ? channel::encrypted : channel::plain;
   h.timer = loop_.at(deadline_after(loop_.now(), limits_.handshake), [this, pipe] {
     halves_.at(pipe).timer = 0;
     refuse(pipe, error(errc::timeout, "the handshake was not finished in time"));
@@ -82,8 +83,8 @@ void hub_core::closed(pipe_id pipe, const error& reason) {
   }
 }
 
-void hub_core::noise(std::string_view what) {
-  drops_.drop("stranger", loop_.now(), "a stranger was turned away", {{"what", what}});
+void hub_core::noise(std::string_view cause, std::string_view what) {
+  drops_.drop(cause, loop_.now(), "a stranger was turned away", {{"what", what}});
 }
 
 void hub_core::send_step(pipe_id pipe, const bytes& message) { transport_->send(pipe, {}, message); }
@@ -143,6 +144,7 @@ result<void> hub_core::on_hello(half& h, const parsed_step& step, std::span<cons
   h.peer = std::move(*met);
   h.peer.protocol = *protocol;
   h.peer.proved = by_key ? secret::control_key : secret::cookie;
+  h.peer.encrypted = h.frames.over == channel::encrypted;
   if (!listening_.empty()) h.peer.via = listening_.front();
 
   challenge_message challenge;
@@ -175,6 +177,7 @@ result<void> hub_core::on_challenge(half& h, const parsed_step& step, std::span<
   h.peer = std::move(*met);
   h.peer.protocol = challenge->protocol;
   h.peer.proved = dial.how.prove;
+  h.peer.encrypted = h.frames.over == channel::encrypted;
   h.peer.via = dial.where;
   h.peer.dialled_by_us = true;
   h.peer.dial = h.dial;
@@ -252,8 +255,9 @@ void hub_core::begin_dial(dial_id id, const endpoint& where, dial_options how) {
     return fail_dial(id, error(errc::bad_cookie, std::string("no ") + std::string(name_of(dial.how.prove)) +
                                                      " to prove to " + where.text()));
   }
-  if (auto allowed = check_endpoint(where); !allowed) return fail_dial(id, allowed.error());
-  auto pipe = transport_->dial(where);
+  const auto over = check_endpoint(where);
+  if (!over) return fail_dial(id, over.error());
+  auto pipe = *over == channel::encrypted ? transport_->dial_encrypted(where, keys()) : transport_->dial(where);
   if (!pipe) return fail_dial(id, pipe.error());
   dial.pipe = *pipe;
   dial.timer = loop_.at(deadline_after(loop_.now(), limits_.handshake), [this, id] { on_dial_timeout(id); });
@@ -268,6 +272,7 @@ void hub_core::begin_dial(dial_id id, const endpoint& where, dial_options how) {
   h.pipe = *pipe;
   h.dial = id;
   h.key = key;
+  h.frames.over = *over;
   h.waits_for = half::state::challenge;
   h.frames.hello = encode_step("hello", hello);
   send_step(h.pipe, h.frames.hello);

@@ -106,7 +106,10 @@ bool hub_core::settle_with(half& h, connection& old) {
 bool hub_core::settle_dials(half& h) {
   for (auto& [id, dial] : dials_) {
     if (dial.pipe == 0 || dial.name != h.peer.who.name) continue;
-    if (self_.name < h.peer.who.name) {
+    auto own = halves_.find(dial.pipe);
+    const bool answered = own != halves_.end() && own->second.waits_for != half::state::challenge;
+    // One that nobody has answered yet may lead nowhere: it gives way.
+    if (self_.name < h.peer.who.name && answered) {
       refuse(h.pipe, error(errc::already_started, "crossing dials: that of " + self_.name + " is kept"));
       return false;
     }

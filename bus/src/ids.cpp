@@ -77,13 +77,11 @@ result<Id> parse_id(std::string_view before, std::string_view what, std::string_
   return Id(*life, id);
 }
 
+// Never by name: a life may be forgotten while its pids stand in somebody's map.
 template <class Id>
 std::strong_ordering compare(const Id& a, const Id& b) noexcept {
-  if (a.life_key() == b.life_key()) return a.id() <=> b.id();
-  if (!a.life_key() || !b.life_key()) return b.life_key() ? std::strong_ordering::less : std::strong_ordering::greater;
-  if (auto order = a.node() <=> b.node(); order != 0) return order;
-  if (auto order = a.creation() <=> b.creation(); order != 0) return order;
-  return a.life_key() <=> b.life_key();  // one of them is forgotten
+  if (auto order = a.life_key() <=> b.life_key(); order != 0) return order;
+  return a.id() <=> b.id();
 }
 
 // Never destroyed: pids may be used until the very end.

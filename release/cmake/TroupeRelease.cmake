@@ -7,7 +7,8 @@
 #
 #   troupe_add_release(NAME EXECUTABLE target MANIFEST file [VERSION version] [PATH folder] [EXCLUDE_FROM_ALL])
 #     target release_NAME: after a build the release stands at <build>/rel/NAME (or PATH). MANIFEST describes it under
-#     [releases.NAME]; VERSION is the project's if the manifest has none and it is not given.
+#     [releases.NAME]; without VERSION the manifest's holds, and the project's where it has none. The release is built
+#     again when anything changes that it was made of.
 
 # DT_RPATH, by the linker's old dynamic tags: DT_RUNPATH is not inherited by the libraries of libraries.
 function(troupe_release_rpath target)
@@ -46,17 +47,11 @@ function(troupe_add_release name)
   if(NOT arg_PATH)
     set(arg_PATH ${PROJECT_BINARY_DIR}/rel/${name})
   endif()
+  set(version "")
   if(arg_VERSION)
     set(version --version ${arg_VERSION})
-  else()
-    file(STRINGS ${arg_MANIFEST} has_version REGEX "^[ \t]*version[ \t]*=")
-    set(version "")
-    if(NOT has_version)
-      if(NOT PROJECT_VERSION)
-        message(FATAL_ERROR "troupe_add_release(${name}): neither VERSION, nor ${arg_MANIFEST}, nor project() says one")
-      endif()
-      set(version --version ${PROJECT_VERSION})
-    endif()
+  elseif(PROJECT_VERSION)
+    set(version --default-version ${PROJECT_VERSION})
   endif()
   # In Troupe's own tree the tool is built with the rest.
   if(TARGET troupe_tool)
@@ -70,14 +65,16 @@ function(troupe_add_release name)
   endif()
   troupe_release_rpath(${arg_EXECUTABLE})
 
-  cmake_path(GET arg_MANIFEST PARENT_PATH folder)
-  file(GLOB_RECURSE described CONFIGURE_DEPENDS ${folder}/*.toml ${folder}/env.sh)
+  # The tool says what it has read: the manifest's configuration and environment, and the libraries.
   set(stamp ${PROJECT_BINARY_DIR}/rel/.${name}.built)
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/rel)
   add_custom_command(OUTPUT ${stamp}
     COMMAND ${tool} release build ${name} --manifest ${arg_MANIFEST} --path ${arg_PATH}
       --executable $<TARGET_FILE:${arg_EXECUTABLE}> ${version} --overwrite --quiet
+      --depfile ${stamp}.d --depfile-target ${stamp}
     COMMAND ${CMAKE_COMMAND} -E touch ${stamp}
-    DEPENDS ${arg_EXECUTABLE} ${tool_target} ${arg_MANIFEST} ${described}
+    DEPENDS ${arg_EXECUTABLE} ${tool_target} ${arg_MANIFEST}
+    DEPFILE ${stamp}.d
     COMMENT "Release ${name}: ${arg_PATH}"
     VERBATIM)
   if(arg_EXCLUDE_FROM_ALL)

@@ -8,7 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <utility>
 
 #include <troupe/release.hpp>
 
@@ -135,7 +138,7 @@ class builder {
     for (auto step : {&builder::check, &builder::find_libraries, &builder::assemble, &builder::install}) {
       if (auto done = (this->*step)(); !done) return done.error();
     }
-    return built{what_.name, version_, script_, to_string(closure_.glibc), closure_.libraries.size()};
+    return built{what_.name, version_, script_, to_string(closure_.glibc), closure_.libraries.size(), inputs()};
   }
 
  private:
@@ -143,8 +146,18 @@ class builder {
     if (how_.progress) how_.progress(line);
   }
 
+  [[nodiscard]] std::vector<fs::path> inputs() const {
+    std::vector<fs::path> out = {what_.file, executable_, how_.tool};
+    for (const library& item : closure_.libraries) out.push_back(item.file);
+    if (what_.config) out.push_back(*what_.config);
+    out.insert(out.end(), config_files_.begin(), config_files_.end());
+    if (what_.environment) out.push_back(*what_.environment);
+    return out;
+  }
+
   result<void> check() {
     version_ = how_.version.empty() ? what_.version : how_.version;
+    if (version_.empty()) version_ = how_.default_version;
     executable_ = how_.executable.empty() ? what_.executable : how_.executable;
     if (!is_release_name(what_.name)) return error(errc::bad_config, "\"" + what_.name + "\" is no name of a release");
     if (!is_node_part(what_.node)) return error(errc::bad_config, "\"" + what_.node + "\" is no node's name");
@@ -158,10 +171,20 @@ class builder {
     releases_ = root / "releases";
     place_ = releases_ / version_;
     script_ = root / "bin" / what_.name;
+    if (auto ours = check_folder(); !ours) return ours;
     if (!how_.overwrite && fs::exists(fs::symlink_status(place_, failed))) {
       return error(errc::already_started, place_.string() + " is there already; --overwrite replaces it");
     }
     return {};
+  }
+
+  // A folder holds versions of one release: `current` and the cookie are of that one.
+  [[nodiscard]] result<void> check_folder() const {
+    std::ifstream in(releases_ / "current");
+    std::string other;
+    if (!(in >> other) || other == what_.name) return {};
+    return error(errc::name_taken, releases_.parent_path().string() + " holds the release " + other + ": build " +
+                                       what_.name + " in a folder of its own (--path)");
   }
 
   // The loader must find the release's libraries, those of libraries too, wherever the folder lies: only DT_RPATH does.
@@ -236,7 +259,7 @@ class builder {
 
   result<void> copy_config() {
     if (auto made = make_folder(fresh_ / "config"); !made) return made;
-    std::vector<fs::path> files;
+    std::vector<fs::path>& files = config_files_;
     if (what_.config) {
       std::error_code failed;
       for (fs::directory_iterator at(*what_.config, failed), end; !failed && at != end; at.increment(failed)) {
@@ -305,6 +328,12 @@ class builder {
   result<void> move_into_place() {
     std::error_code ignored;
     if (how_.overwrite && fs::exists(fs::symlink_status(place_, ignored))) {
+      // In one step, so that whoever starts the release meanwhile, or after a power cut, finds the one or the other.
+      if (renameat2(AT_FDCWD, fresh_.c_str(), AT_FDCWD, place_.c_str(), RENAME_EXCHANGE) == 0) {
+        old_ = std::exchange(fresh_, {});
+        return {};
+      }
+      // Not every file system can (NFS, overlays of old kernels); then the version is not there for a moment.
       fs::path old = beside(place_);
       if (rename(place_.c_str(), old.c_str()) != 0) return io_error(place_);
       if (rename(fresh_.c_str(), place_.c_str()) != 0) {
@@ -327,6 +356,7 @@ class builder {
   fs::path executable_, releases_, place_, script_;
   fs::path fresh_, old_;  // removed at the end, when they are there
   closure closure_;
+  std::vector<fs::path> config_files_;
 };
 
 }  // namespace

@@ -26,6 +26,7 @@ class manifest_reader {
     }
     auto name = choose();
     if (!name) return name.error();
+    out_.file = fs::absolute(file_).lexically_normal();
     out_.name = *name;
     out_.node = *name;
     for (const toml_entry& entry : *entries) {

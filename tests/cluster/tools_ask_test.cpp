@@ -1,6 +1,8 @@
 // Each subcommand against a node that runs, and what each says of bad input.
 #include "tools_support.hpp"
 
+#include <sys/stat.h>
+
 #include "observe/json.hpp"
 
 namespace {
@@ -94,6 +96,24 @@ TEST_F(ToolAsks, FunctionsStateConfigLog) {
   EXPECT_NE(tool({"log", "sample", "-n", "50"}).out.find("starting"), std::string::npos);
 }
 
+TEST_F(ToolAsks, AKeyOfTheConfigurationIsShownAndNotChanged) {
+  auto node = start_sample({"--set", "sample.slow_stop=5ms"});
+  outcome got = tool({"config", "sample", "sample.slow_stop"});
+  EXPECT_EQ(got.exit_code, 0) << got.err;
+  EXPECT_NE(got.out.find("sample.slow_stop  \"5ms\"  --set"), std::string::npos) << got.out;
+  EXPECT_EQ(std::count(got.out.begin(), got.out.end(), '\n'), 2) << got.out;
+  value shown = json({"config", "sample", "sample.slow_stop"});
+  EXPECT_EQ(shown.text_at("shown"), "\"5ms\"");
+  EXPECT_EQ(shown.text_at("source"), "--set");
+  // Texts too: an empty value is one that was given.
+  EXPECT_EQ(tool({"config", "sample", "node.cookie_file"}).exit_code, 0);
+  EXPECT_EQ(tool({"config", "sample", "sample.slow_stop", ""}).exit_code, 1);
+  EXPECT_EQ(json({"config", "sample", "sample.slow_stop"}).text_at("shown"), "\"5ms\"");
+  outcome unknown = tool({"config", "sample", "sample.nothing"});
+  EXPECT_EQ(unknown.exit_code, 1);
+  EXPECT_NE(unknown.err.find("no key \"sample.nothing\""), std::string::npos) << unknown.err;
+}
+
 TEST_F(ToolAsks, RpcGivesResultOutputAndExitCode) {
   auto node = start_sample();
   outcome got = tool({"rpc", "sample", "sample.add_one", "41"});
@@ -121,7 +141,9 @@ TEST_F(ToolAsks, RpcGivesResultOutputAndExitCode) {
   EXPECT_EQ(mistyped.exit_code, 1);
   EXPECT_NE(mistyped.err.find("argument 1"), std::string::npos) << mistyped.err;
   EXPECT_EQ(tool({"rpc", "sample", "sample.add_one"}).exit_code, 1);
-  EXPECT_EQ(tool({"rpc", "sample", "sample.wait", "--timeout", "200ms"}).exit_code, 4);
+  outcome late = tool({"rpc", "sample", "sample.wait", "--timeout", "200ms"});
+  EXPECT_EQ(late.exit_code, 4);
+  EXPECT_EQ(late.err, "troupe rpc: timeout: sample@localhost did not answer within 200ms (--timeout)\n");
 }
 
 TEST_F(ToolAsks, SendAndExit) {
@@ -155,6 +177,44 @@ TEST_F(ToolAsks, UnreachableIsThreeWithTheReason) {
   EXPECT_EQ(tool({"ping", "sample"}).exit_code, 3);
 }
 
+TEST_F(ToolAsks, ANodeThatDoesNotAnswerIsUnreachable) {
+  auto node = start_sample();
+  node->signal(SIGSTOP);
+  outcome got = tool({"ping", "sample", "--timeout", "300ms"});
+  node->signal(SIGCONT);
+  EXPECT_EQ(got.exit_code, 3) << got.err;
+  EXPECT_NE(got.err.find("sample@localhost did not answer within 300ms"), std::string::npos) << got.err;
+}
+
+// What is wrong here is not that the node cannot be reached.
+TEST_F(ToolAsks, ALocalMistakeIsNoUnreachableNode) {
+  auto node = start_sample();
+  outcome missing = tool({"ping", "sample", "--cookie-file", "/nonexistent"});
+  EXPECT_EQ(missing.exit_code, 1) << missing.err;
+  EXPECT_NE(missing.err.find("/nonexistent"), std::string::npos) << missing.err;
+  auto file = home_.write("open", "abcdefghijklmnopqrstuvwxyz\n");
+  chmod(file.c_str(), 0644);
+  outcome open = tool({"ping", "sample", "--cookie-file", file.string()});
+  EXPECT_NE(open.exit_code, 3) << open.err;
+  EXPECT_NE(open.err.find("chmod 600"), std::string::npos) << open.err;
+}
+
+TEST_F(ToolAsks, AnUnusableCookieOfTheUserStandsInNobodysWay) {
+  auto file = home_.write(".troupe/cookie", "abcdefghijklmnopqrstuvwxyz\n");
+  chmod(file.c_str(), 0644);
+  std::vector<std::string> words{sample_path()};
+  outcome refused = run_program(words, environment());
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.err.find("chmod 600"), std::string::npos) << refused.err;
+  auto node = start_sample({"--no-distribution"});
+  EXPECT_EQ(tool({"ping", "sample"}).exit_code, 0);
+  // Where the node's own key says nothing, it is what is wrong.
+  run_.write("sample@localhost.key", "");
+  outcome keyless = tool({"ping", "sample"});
+  EXPECT_EQ(keyless.exit_code, 5) << keyless.err;
+  EXPECT_NE(keyless.err.find("chmod 600"), std::string::npos) << keyless.err;
+}
+
 TEST_F(ToolAsks, UsageIsTwo) {
   for (std::vector<std::string> words : std::vector<std::vector<std::string>>{{},
                                                                               {"nonsense"},
@@ -165,7 +225,8 @@ TEST_F(ToolAsks, UsageIsTwo) {
                                                                               {"ping", "not a name"},
                                                                               {"trace", "sample"},
                                                                               {"trace", "sample", "--process", "x"},
-                                                                              {"trace", "sample", "--receive"}}) {
+                                                                              {"trace", "sample", "--receive"},
+                                                                              {"trace", "sample", "--stop", "--utc"}}) {
     outcome got = tool(words);
     EXPECT_EQ(got.exit_code, 2) << testing::PrintToString(words) << got.err;
     EXPECT_FALSE(got.err.empty());

@@ -114,6 +114,113 @@ TEST_F(ToolFollows, ANodeForgetsAKilledTraceWithinASecond) {
   EXPECT_LT(std::chrono::steady_clock::now() - killed, 5s);
 }
 
+TEST_F(ToolFollows, TraceOfCallsAndWhatTheyReturn) {
+  auto node = start_sample();
+  auto trace = tool_in_background({"trace", "sample", "-p", "new", "--calls", "sample", "--returns", "--limit", "2"});
+  ASSERT_TRUE(trace->wait_output("tracing 0 processes")) << trace->err();
+  EXPECT_EQ(tool({"rpc", "sample", "sample.add", "5"}).exit_code, 0);
+  EXPECT_EQ(trace->wait_exit(), 0) << trace->err();
+  EXPECT_NE(trace->out().find(" sample.add(5)\n"), std::string::npos) << trace->out();
+  EXPECT_NE(trace->out().find(" sample.add/1 --> 5\n"), std::string::npos) << trace->out();
+  EXPECT_NE(trace->err().find("Trace limit reached: 2 events."), std::string::npos) << trace->err();
+}
+
+TEST_F(ToolFollows, TraceOfCallsByArityAndInUtc) {
+  auto node = start_sample();
+  program_options far_east = environment();
+  far_east.environment["TZ"] = "EAST-12";
+  for (const char* json : {"", "--json"}) {
+    std::vector<std::string> words{tool_path(),  "trace",   "sample", "-p",      "new", "--calls",
+                                   "sample.add", "--arity", "--utc",  "--limit", "1"};
+    if (*json) words.emplace_back(json);
+    program trace(words, far_east);
+    ASSERT_TRUE(wait_until([&] { return trace_sessions() == 1; }));
+    EXPECT_EQ(tool({"rpc", "sample", "sample.add", "5"}).exit_code, 0);
+    EXPECT_EQ(trace.wait_exit(), 0) << trace.err();
+    if (*json) {
+      auto shown = internal::from_json(trace.out());
+      ASSERT_TRUE(shown) << trace.out();
+      EXPECT_EQ(shown->integer_at("arity"), 1) << trace.out();
+      EXPECT_FALSE(shown->find("arguments")) << trace.out();
+      continue;
+    }
+    EXPECT_NE(trace.out().find(" sample.add/1\n"), std::string::npos) << trace.out();
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(
+        std::chrono::system_clock::now().time_since_epoch());  // twelve hours from what the clock shows there
+    const auto now = seconds.count() % 86400;
+    const int hours = std::stoi(trace.out().substr(0, 2)), minutes = std::stoi(trace.out().substr(3, 2));
+    const auto away = (now - (hours * 3600 + minutes * 60) + 86400) % 86400;
+    EXPECT_LT(away, 6 * 3600) << trace.out();
+  }
+}
+
+TEST_F(ToolFollows, TraceOfWhatIsSentAndOfLives) {
+  auto node = start_sample();
+  auto sent = tool_in_background({"trace", "sample", "--process", "new", "--send", "--limit", "1"});
+  ASSERT_TRUE(sent->wait_output("tracing 0 processes")) << sent->err();
+  EXPECT_EQ(tool({"rpc", "sample", "sample.add", "5"}).exit_code, 0);
+  EXPECT_EQ(sent->wait_exit(), 0) << sent->err();
+  EXPECT_NE(sent->out().find("sample.counter ! {\"add\", {amount = 5}}"), std::string::npos) << sent->out();
+
+  auto lives = tool_in_background({"trace", "sample", "--process", "sample.counter", "--life", "--limit", "2"});
+  ASSERT_TRUE(lives->wait_output("tracing 1 process")) << lives->err();
+  EXPECT_EQ(tool({"exit", "sample", "sample.counter"}).exit_code, 0);
+  EXPECT_EQ(lives->wait_exit(), 0) << lives->err();
+  EXPECT_NE(lives->out().find(" exited \"killed\"\n"), std::string::npos) << lives->out();
+  EXPECT_NE(lives->out().find(" registered sample.counter\n"), std::string::npos) << lives->out();
+}
+
+TEST_F(ToolFollows, TraceOfTooMuchEndsItself) {
+  auto node = start_sample();
+  auto trace = tool_in_background(
+      {"trace", "sample", "--process", "sample.counter", "--receive", "--rate", "2/600000"});  // ten minutes
+  ASSERT_TRUE(trace->wait_output("tracing 1 process")) << trace->err();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(tool({"send", "sample", "sample.counter", R"(["add", {"amount": 1}])"}).exit_code, 0);
+  }
+  EXPECT_EQ(trace->wait_exit(), 0) << trace->err();
+  EXPECT_NE(trace->err().find("more than 2 events in 600000 ms"), std::string::npos) << trace->err();
+  const std::string shown = trace->out();
+  EXPECT_EQ(std::count(shown.begin(), shown.end(), '\n'), 2) << shown;
+}
+
+TEST_F(ToolFollows, EveryTraceOfANodeIsStopped) {
+  auto node = start_sample();
+  EXPECT_EQ(tool({"trace", "sample", "--stop"}).out, "ended 0 traces\n");
+  auto one = tool_in_background({"trace", "sample", "--process", "sample.counter", "--receive"});
+  auto two = tool_in_background({"trace", "sample", "--process", "new", "--life"});
+  ASSERT_TRUE(one->wait_output("tracing")) << one->err();
+  ASSERT_TRUE(two->wait_output("tracing")) << two->err();
+  outcome got = tool({"trace", "sample", "--stop"});
+  EXPECT_EQ(got.exit_code, 0) << got.err;
+  EXPECT_EQ(got.out, "ended 2 traces\n");
+  EXPECT_EQ(one->wait_exit(), 0) << one->err();
+  EXPECT_EQ(two->wait_exit(), 0) << two->err();
+  EXPECT_NE(one->err().find("Trace stopped."), std::string::npos) << one->err();
+  EXPECT_EQ(trace_sessions(), 0);
+  EXPECT_EQ(tool({"trace", "sample", "--stop", "--json"}).out, "0\n");
+}
+
+TEST_F(ToolFollows, ATraceThatItsNodeCutsOffFails) {
+  for (int how : {SIGTERM, SIGKILL}) {
+    auto node = start_sample();
+    auto trace = tool_in_background({"trace", "sample", "--process", "sample.counter", "--receive"});
+    ASSERT_TRUE(trace->wait_output("tracing 1 process")) << trace->err();
+    node->signal(how);
+    EXPECT_EQ(trace->wait_exit(), 3) << trace->err();
+    EXPECT_NE(trace->err().find("sample@localhost"), std::string::npos) << trace->err();
+    EXPECT_NE(trace->err().find("noconnection"), std::string::npos) << trace->err();
+    (void)node->wait_exit();
+  }
+}
+
+TEST_F(ToolFollows, TraceHelpSaysWhereItEnds) {
+  std::string help = tool({"trace", "--help"}).out;
+  for (const char* each : {"10000 if not said", "1000/1000 if not said", "60 if not said", "--stop"}) {
+    EXPECT_NE(help.find(each), std::string::npos) << each << "\n" << help;
+  }
+}
+
 TEST_F(ToolFollows, TraceOfAllNeedsForce) {
   auto node = start_sample();
   outcome got = tool({"trace", "sample", "--all", "--receive"});
@@ -209,6 +316,14 @@ TEST_F(Shell, OutputComesAboveTheLine) {
   EXPECT_TRUE(shell->wait_screen([](const screen& s) {
     return s.text().find("\nfrom below\nsample@localhost> typed so far") != std::string::npos;
   })) << shell->shown().text();
+}
+
+TEST_F(Shell, ANodeThatStopsIsSaidAndEndsIt) {
+  auto node = start_sample();
+  auto shell = open();
+  node->signal(SIGTERM);
+  EXPECT_EQ(shell->wait_exit(), 3) << shell->shown().text();
+  EXPECT_NE(shell->shown().text().find("sample@localhost"), std::string::npos) << shell->shown().text();
 }
 
 TEST_F(Shell, ALostNodeIsSaidAndEndsIt) {

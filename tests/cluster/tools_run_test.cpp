@@ -132,7 +132,11 @@ TEST_F(Run, FailuresToStartSayWhy) {
       {{"--listen", "tcp://0.0.0.0:0"}, "not_allowed"},
       {{"--listen", "nonsense"}, "nonsense"},
       {{"--cookie-file", "/nonexistent"}, "/nonexistent"},
-      {{"--cookie", "short"}, "cookie"},
+      {{"--cookie", "two words"}, "--cookie: a cookie is printable ASCII"},
+      {{"--cookie", ""}, "--cookie: a cookie has 1 to 255"},
+      {{"--cookie", "secret-token", "--listen", "tcp://0.0.0.0:0"}, "`troupe keygen` makes one"},
+      {{"--plain-text", "--set", "node.encryption=always"}, "choose one"},
+      {{"--set", "node.encryption=never"}, "\"never\" is none of"},
       {{"--log-level", "loud"}, "\"loud\" is none of"},
   };
   for (const fault& each : faults) {

@@ -3,14 +3,27 @@ function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE out ERROR_VARIABLE out)
   list(JOIN ARGN " " line)
   if(NOT code EQUAL 0)
-    message(FATAL_ERROR "${line}\nended with ${code}:\n${out}")
+    failed("${line}\nended with ${code}:\n${out}")
   endif()
   message(STATUS "${line}")
   set(output "${out}" PARENT_SCOPE)
 endfunction()
 
+# Nothing that was started stays behind.
+function(failed text)
+  execute_process(COMMAND ${environment} ${WORK}/prefix/bin/troupe stop counter --timeout 5s --kill
+    OUTPUT_QUIET ERROR_QUIET)
+  message(FATAL_ERROR "${text}")
+endfunction()
+# expect(PATTERN what): the output of the last run.
+function(expect pattern what)
+  if(NOT output MATCHES "${pattern}")
+    failed("${what} printed:\n${output}")
+  endif()
+endfunction()
+
 file(REMOVE_RECURSE ${WORK})
-# The README's program is built and run as it stands there.
+# The README's program is built and run as it stands there, in a project that is changed below.
 file(READ ${README} readme)
 string(REGEX MATCH "```cpp\n(#include <troupe/troupe.hpp>.*)" found "${readme}")
 string(FIND "${CMAKE_MATCH_1}" "```" end)
@@ -19,24 +32,61 @@ if(end LESS 1)
 endif()
 string(SUBSTRING "${CMAKE_MATCH_1}" 0 ${end} program)
 file(WRITE ${WORK}/counter.cpp "${program}")
+file(COPY ${PROJECT}/ DESTINATION ${WORK}/project)
+# Nodes of its own: those of whoever runs this are not met.
+foreach(folder IN ITEMS run home)
+  file(MAKE_DIRECTORY ${WORK}/${folder})
+  file(CHMOD ${WORK}/${folder} PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
+endforeach()
+set(environment ${CMAKE_COMMAND} -E env --unset=TROUPE_COOKIE TROUPE_RUN_DIR=${WORK}/run HOME=${WORK}/home)
+
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
-run(${CMAKE_COMMAND} -S ${PROJECT} -B ${WORK}/build -G ${GENERATOR} -D CMAKE_PREFIX_PATH=${WORK}/prefix
+run(${CMAKE_COMMAND} -S ${WORK}/project -B ${WORK}/build -G ${GENERATOR} -D CMAKE_PREFIX_PATH=${WORK}/prefix
   -D CMAKE_CXX_COMPILER=${COMPILER} -D CMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER} -D CMAKE_BUILD_TYPE=${TYPE}
   -D WITH_NODE=${WITH_NODE} -D COUNTER=${WORK}/counter.cpp)
 run(${CMAKE_COMMAND} --build ${WORK}/build)
-
 run(${WORK}/build/values)
-if(NOT output MATCHES "apples")
-  message(FATAL_ERROR "values printed:\n${output}")
-endif()
+expect("apples" values)
+
 if(WITH_NODE)
   run(${WORK}/build/greeter)
-  if(NOT output STREQUAL "hello, world\n")
-    message(FATAL_ERROR "greeter printed:\n${output}")
+  expect("^hello, world\n$" greeter)
+
+  # As the README says it.
+  set(troupe ${environment} ${WORK}/prefix/bin/troupe)
+  run(${environment} ${WORK}/build/counter --name counter --daemon --log-file ${WORK}/counter.log)
+  run(${troupe} rpc counter counter.add apples 3)
+  expect("^3\n$" "rpc counter counter.add apples 3")
+  run(${troupe} rpc counter counter.add apples 4)
+  expect("^7\n$" "rpc counter counter.add apples 4")
+  run(${troupe} tree counter)
+  expect("counter.supervisor .*counter " tree)
+  run(${troupe} trace counter --process counter --receive --seconds 1)
+  expect("tracing 1 process" trace)
+  run(${environment} sh -c "echo 'node()' | '${WORK}/prefix/bin/troupe' remote counter")
+  expect("counter@localhost" remote)
+  run(${troupe} stop counter)
+  expect("stopped" stop)
+
+  # The release that troupe_add_release() made of it after find_package(troupe).
+  set(release ${environment} ${WORK}/build/rel/counter/bin/counter)
+  run(${release} version)
+  expect("^counter 0.3.0\n$" version)
+  run(${release} daemon)
+  run(${release} rpc counter.add pears 2)
+  expect("^2\n$" "rpc counter.add pears 2")
+  run(${release} rpc troupe.config_set log.level debug)
+  run(${release} stop)
+
+  # It is built again when its configuration has another file, and only when there is a reason.
+  file(WRITE ${WORK}/project/config/prod.toml "[log]\nlevel = \"notice\"\n")
+  run(${CMAKE_COMMAND} --build ${WORK}/build)
+  if(NOT EXISTS ${WORK}/build/rel/counter/releases/0.3.0/config/prod.toml)
+    failed("the release does not have the new file of its configuration")
   endif()
-  run(${WORK}/build/counter --version)
-  if(NOT output MATCHES "^counter")
-    message(FATAL_ERROR "counter --version printed:\n${output}")
+  if(GENERATOR MATCHES Ninja)
+    run(${CMAKE_COMMAND} --build ${WORK}/build)
+    expect("no work to do" "a build with nothing to do")
   endif()
 endif()
 if(EXISTS ${BUILD}/bin/troupe AND NOT EXISTS ${WORK}/prefix/bin/troupe)

@@ -1,9 +1,14 @@
 // The short run of a fuzz target where there is no libFuzzer: seeded noise, and the corpus mutated.
 //
-//   NAME [corpus directory or file]…     each corpus file once, then noise for TROUPE_FUZZ_SECONDS (2)
+//   NAME CORPUS…     directories or files: each file once, then these changed, and noise, for TROUPE_FUZZ_SECONDS (2)
+//
+// Without a corpus it refuses to run: noise alone gets no further than the first bytes. A file `valid-…` that the
+// target's decoder refuses is a failure, too: it is no sample any more (make_corpus.py).
 //
 // TROUPE_FUZZ_SEED replays a run: the same seed gives the same inputs in the same order. The input that is under way
 // when the target crashes is in the file that the last line names (TROUPE_FUZZ_CRASH, else ./crash-NAME).
+
+#include "fuzz.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -67,20 +72,29 @@ std::uint64_t number_from(const char* variable, std::uint64_t fallback) {
   return text != nullptr && *text != '\0' ? std::strtoull(text, nullptr, 0) : fallback;
 }
 
-std::vector<bytes> read_corpus(const std::vector<std::string>& arguments) {
+struct sample {
+  std::filesystem::path file;
+  bytes data;
+};
+
+std::vector<sample> read_corpus(const std::vector<std::string>& arguments) {
   std::vector<std::filesystem::path> files;
   for (const auto& argument : arguments) {
     if (std::filesystem::is_directory(argument)) {
       for (const auto& entry : std::filesystem::directory_iterator(argument)) files.push_back(entry.path());
-    } else if (std::filesystem::exists(argument)) {
+    } else {
       files.emplace_back(argument);
     }
   }
   std::sort(files.begin(), files.end());  // so that a seed replays
-  std::vector<bytes> corpus;
+  std::vector<sample> corpus;
   for (const auto& file : files) {
     std::ifstream stream(file, std::ios::binary);
-    corpus.emplace_back(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
+    if (!stream) {
+      std::fprintf(stderr, "%s: cannot be read\n", file.c_str());
+      std::exit(2);
+    }
+    corpus.push_back({file, bytes(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>())});
   }
   return corpus;
 }
@@ -146,17 +160,27 @@ int main(int argc, char** argv) {
   std::fflush(stdout);
 
   const auto corpus = read_corpus({argv + 1, argv + argc});
+  if (corpus.empty()) {
+    std::fprintf(stderr, "%s: no corpus: give a directory or a file of it\n", name.c_str());
+    return 2;
+  }
   std::uint64_t runs = 0;
   const auto feed = [&runs](bytes data) {
     current = std::move(data);
     LLVMFuzzerTestOneInput(current.data(), current.size());
     ++runs;
   };
-  for (const auto& sample : corpus) feed(sample);
+  for (const auto& one : corpus) {
+    feed(one.data);
+    if (!fuzz_accepted && one.file.filename().string().starts_with("valid-")) {
+      std::fprintf(stderr, "%s: %s is refused: no sample any more\n", name.c_str(), one.file.c_str());
+      return 1;
+    }
+  }
   mutator mutate(seed);
   for (const auto end = std::chrono::steady_clock::now() + limit; std::chrono::steady_clock::now() < end;) {
-    const bool fresh = corpus.empty() || mutate.below(4) == 0;
-    feed(fresh ? mutate.noise() : mutate.changed(corpus[mutate.below(corpus.size())]));
+    const bool fresh = mutate.below(4) == 0;
+    feed(fresh ? mutate.noise() : mutate.changed(corpus[mutate.below(corpus.size())].data));
   }
   std::printf("%s: %llu inputs, %zu of them the corpus\n", name.c_str(), static_cast<unsigned long long>(runs),
               corpus.size());

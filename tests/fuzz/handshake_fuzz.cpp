@@ -1,6 +1,5 @@
 // Any bytes as a step of the handshake, and as each of its bodies: refused, or within what `meet` may rely on.
-#include <cstdio>
-#include <cstdlib>
+#include "fuzz.hpp"
 
 #include "handshake.hpp"
 
@@ -8,10 +7,7 @@ namespace {
 
 namespace wire = troupe::bus::internal;
 
-[[noreturn]] void broken(const char* what) {
-  std::fprintf(stderr, "handshake_fuzz: %s\n", what);
-  std::abort();
-}
+[[noreturn]] void broken(const char* what) { ::broken("handshake_fuzz", what); }
 
 void check_body(std::span<const std::byte> body) {
   troupe::bus::identity self;
@@ -33,13 +29,26 @@ void check_body(std::span<const std::byte> body) {
   if (wire::parse_refusal(body).code() == troupe::errc::none) broken("a refusal without a code");
 }
 
+bool is_good(const wire::parsed_step& one) {
+  switch (one.kind) {
+    case wire::step::hello: return wire::parse_hello(one.body).has_value();
+    case wire::step::challenge: return wire::parse_challenge(one.body).has_value();
+    case wire::step::proof:
+    case wire::step::welcome: return wire::parse_proof(one.body).has_value();
+    case wire::step::refused: return wire::parse_refusal(one.body) == troupe::errc::name_taken;  // the sample's
+  }
+  return false;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::span in(reinterpret_cast<const std::byte*>(data), size);
   check_body(in);
+  fuzz_accepted = false;
   if (const auto step = wire::parse_step(in)) {
     if (!wire::is_step(in)) broken("a step that does not look like one");
+    fuzz_accepted = is_good(*step);
     check_body(step->body);
   }
   return 0;

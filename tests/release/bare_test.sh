@@ -9,10 +9,6 @@ fi
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname -- "$0")/common.sh"
 
-skip() {
-  echo "skipped: $*"
-  exit 77
-}
 [ "$(id -u)" -eq 0 ] || skip 'chroot needs root'
 chroot / true 2>/dev/null || skip 'chroot is not allowed here'
 

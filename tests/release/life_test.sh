@@ -15,11 +15,22 @@ expect 2 "$exercise" dance
 err_has 'unknown command "dance"'
 expect 0 "$exercise" help
 out_has 'usage: exercise COMMAND'
+out_has 'stop [--timeout TIME] [--kill]'
 expect 0 "$exercise" version
 out_has 'exercise 1.0.0'
 expect 1 env RELEASE_VSN=9.9 "$exercise" version
 err_has 'version 9.9 is not installed; installed: 1.0.0'
 expect 2 "$exercise" start --no-such-option
+expect 2 "$exercise" version --bogus
+err_has 'not understood: --bogus'
+err_has 'usage: exercise COMMAND'
+expect 0 "$exercise" version --help
+out_has 'usage: exercise COMMAND'
+expect 0 "$exercise" logs --help
+out_has 'usage: exercise COMMAND'
+expect 2 "$exercise" logs --bogus
+expect 0 "$exercise" start --shell --help
+out_has '--set KEY=VALUE'
 
 echo '== nothing runs'
 expect 3 "$exercise" status
@@ -75,6 +86,13 @@ expect 0 "$exercise" state exercise.calculator
 expect 0 "$exercise" logs -n 500
 out_has ready
 expect 2 "$exercise" logs -n many
+"$exercise" logs -n 1 -f >"$work/follow" 2>&1 &
+follower=$!
+until_true 60 test -s "$work/follow"
+expect 0 "$exercise" exit exercise.calculator
+until_true 60 grep -q 'exercise.calculator' "$work/follow"
+kill "$follower"
+wait "$follower" || :
 expect 2 "$exercise" ps --no-such-option
 
 echo '== a shell'
@@ -118,6 +136,30 @@ printf 'node()\n' | "$exercise" start --shell >"$work/out" 2>"$work/err" || fail
 out_has exercise@
 expect 3 "$exercise" status
 
+echo '== a shell in front: leaving it, SIGTERM and SIGHUP stop the node'
+mkfifo "$work/typed"
+for how in eof TERM HUP; do
+  echo "- $how"
+  rm -rf "$work/tmp"
+  "$exercise" start --set exercise.tick=1h --shell <"$work/typed" >"$work/out" 2>"$work/err" &
+  front=$!
+  exec 3>"$work/typed"
+  echo 'node()' >&3
+  until_true 60 grep -qx '"exercise@localhost"' "$work/out"
+  if [ "$how" = eof ]; then exec 3>&-; else kill -s "$how" "$front"; fi
+  until_true 90 gone "$front"
+  code=0
+  wait "$front" || code=$?
+  exec 3>&-
+  [ "$code" -eq 0 ] || fail "after $how it ended with $code"
+  grep -q stopped "$work/tmp/log/exercise.log" || fail "after $how the node was not stopped in order"
+  expect 3 "$exercise" status
+done
+"$exercise" daemon --set exercise.tick=1h >/dev/null
+expect 1 "$exercise" start --shell
+err_has 'name_taken'
+expect 0 "$exercise" stop
+
 echo '== other names, no distribution, not waiting'
 RELEASE_NODE=other RELEASE_DISTRIBUTION=none
 export RELEASE_NODE RELEASE_DISTRIBUTION
@@ -126,7 +168,10 @@ out_has other@
 for command in pid ping status stop; do
   expect 0 "$exercise" "$command"
 done
-expect 0 "$exercise" daemon --no-wait
-until_true 60 "$exercise" ping
-expect 0 "$exercise" stop
+for order in '--no-wait --set exercise.tick=1h' '--set exercise.tick=1h --no-wait'; do
+  # shellcheck disable=SC2086 # words
+  expect 0 "$exercise" daemon $order
+  until_true 60 "$exercise" ping
+  expect 0 "$exercise" stop
+done
 echo 'passed'

@@ -1,6 +1,7 @@
 #include "troupe/line_editor.hpp"
 
 #include <histedit.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -163,7 +164,10 @@ line_editor::outcome line_editor::read(std::string& line) {
   const char* buffer = el_gets(impl_->edit, &count);
   std::fflush(stdout);
   if (!buffer || count <= 0) {
-    if (count == 0 && buffer) return outcome::more;
+    // libedit says the same of an end and of whatever leaves the line empty: Ctrl-L, a backspace.
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    const bool gone = poll(&input, 1, 0) > 0 && (input.revents & (POLLHUP | POLLERR | POLLNVAL));
+    if (!gone) return outcome::more;
     hide();
     return outcome::end;
   }

@@ -12,5 +12,6 @@ namespace troupe::tool {
 [[nodiscard]] command release_build_command();
 [[nodiscard]] command release_status_command();
 [[nodiscard]] command release_pid_command();
+[[nodiscard]] command release_shell_command();
 
 }  // namespace troupe::tool

@@ -6,6 +6,8 @@
 #include <iostream>
 #include <mutex>
 
+#include <troupe/bus/security.hpp>
+#include <troupe/config.hpp>
 #include <troupe/io.hpp>
 
 #include "boot/local_nodes.hpp"
@@ -16,16 +18,14 @@
 namespace troupe::tool {
 namespace {
 
-// Nobody there, or no answer: not reachable. What answered and said no: refused.
-int connect_status(const error& why) {
+// Of the dial: nobody there, no answer, or gone in between is not reachable; what answered and said no is refused.
+int dial_status(const error& why) {
   switch (why.code()) {
-    case errc::bad_cookie:
-    case errc::not_allowed:
-    case errc::name_taken:
     case errc::unsupported: return internal::exit_refused;
-    case errc::bad_name:
-    case errc::bad_argument: return internal::exit_usage;
-    default: return internal::exit_unreachable;
+    case errc::timeout:
+    case errc::closed:
+    case errc::shutting_down: return internal::exit_unreachable;
+    default: return internal::exit_code(why);
   }
 }
 
@@ -36,7 +36,44 @@ std::string random_name(random_source& random) {
   return name + "@localhost";
 }
 
+std::optional<std::string> cookie_file(const parsed_options& given) {
+  return given.has("cookie-file") ? std::optional(given.text("cookie-file")) : std::nullopt;
+}
+
+// A node that others shall reach needs a cookie: without any this user's is made, as OTP does it.
+result<std::string> cookie_for(const node_options& options, const parsed_options& given) {
+  if (given.has("cookie")) {
+    std::cerr << "--cookie shows the cookie to whoever looks at this machine's processes at the right moment; "
+                 "--cookie-file and TROUPE_COOKIE do not\n";
+    return given.text("cookie");
+  }
+  if (options.tool || options.name.empty()) return internal::find_cookie(cookie_file(given));
+  auto made = bus::load_or_create_cookie(bus::cookie_environment(cookie_file(given)), *system_random());
+  if (!made) return made.error();
+  return std::move(made->value);
+}
+
 }  // namespace
+
+// Asked by `troupe stop` and by the function `troupe.stop`. Owner: the core.
+class stop_handler final : public detail::node_stopper {
+ public:
+  void request_stop(std::string why) override {
+    std::unique_lock lock(mutex_);
+    auto run = stop_;
+    lock.unlock();
+    if (!run) _exit(internal::exit_ok);
+    run(std::move(why));
+  }
+  void to(std::function<void(std::string)> stop) {
+    std::lock_guard guard(mutex_);
+    stop_ = std::move(stop);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::function<void(std::string)> stop_;
+};
 
 session::~session() {
   signals_.reset();
@@ -48,10 +85,11 @@ result<void> session::start(node_options options, const parsed_options& given) {
   interrupt_ = std::make_shared<std::function<void()>>();
   interrupt_mutex_ = std::make_shared<std::mutex>();
   timeout_ = given.time("timeout", std::chrono::seconds(5));
-  auto cookie =
-      internal::find_cookie(given.has("cookie-file") ? std::optional(given.text("cookie-file")) : std::nullopt);
-  if (!cookie) return cookie.error();
-  options.cookie = std::move(*cookie);
+  auto cookie = cookie_for(options, given);
+  if (cookie) options.cookie = std::move(*cookie);
+  // The target's own key mostly does: only where it does not, the missing cookie is what went wrong.
+  else if (options.tool && !given.has("cookie-file")) no_cookie_ = cookie.error();
+  else return cookie.error();
   auto made = troupe::node::start(std::move(options));
   if (!made) return made.error();
   node_ = std::move(*made);
@@ -75,28 +113,41 @@ void session::on_interrupt(std::function<void()> handler) {
   *interrupt_ = std::move(handler);
 }
 
+void session::on_log(std::function<void(std::string)> show) {
+  if (log_) log_->to(std::move(show));
+}
+void session::on_stop(std::function<void(std::string)> stop) {
+  if (stopper_) stopper_->to(std::move(stop));
+}
+
 std::unique_ptr<session> session::open_local(std::string_view command, const parsed_options& given, int& status) {
   std::unique_ptr<session> made(new session);
   made->command_ = command;
+  made->log_ = std::make_shared<shell_log>();
   node_options options;
-  options.name = given.text("name");
+  options.name = given.text(given.has("sname") ? "sname" : "name");
+  options.hidden = given.has("hidden");
   options.application = "troupe " + std::string(command);
+  options.log = made->log_;
   if (auto started = made->start(std::move(options), given); !started) {
     status = complain(command, started.error());
+    if (started.error() == errc::bad_name || started.error() == errc::bad_argument) status = internal::exit_usage;
     return nullptr;
   }
+  made->stopper_ =
+      &static_cast<stop_handler&>(made->node_->core().attach<detail::node_stopper>(std::make_unique<stop_handler>()));
   made->target_ = made->node_->name();
   return made;
 }
 
 std::unique_ptr<session> session::open(std::string_view command, const parsed_options& given, int& status) {
-  auto refuse = [&](const error& why) {
-    std::cerr << "troupe " << command << ": " << why.message() << "\n";
-    status = connect_status(why);
+  auto fail = [&](const error& why, int code) {
+    (void)complain(command, why);
+    status = code;
     return nullptr;
   };
   auto target = complete_node_name(given.text("NODE"));
-  if (!target) return refuse(target.error());
+  if (!target) return fail(target.error(), internal::exit_usage);
   std::unique_ptr<session> made(new session);
   made->command_ = command;
   made->target_ = std::move(*target);
@@ -105,7 +156,8 @@ std::unique_ptr<session> session::open(std::string_view command, const parsed_op
   options.application = "troupe " + std::string(command);
   options.tool = options.hidden = true;
   options.workers = 1;
-  if (auto started = made->start(std::move(options), given); !started) return refuse(started.error());
+  if (auto started = made->start(std::move(options), given); !started)
+    return fail(started.error(), internal::exit_code(started.error()));
 
   result<void> connected = error(errc::timeout);
   auto body = [out = &connected, name = made->target_.c_str(), limit = made->timeout_](process& self) -> task<> {
@@ -113,23 +165,35 @@ std::unique_ptr<session> session::open(std::string_view command, const parsed_op
     *out = co_await std::move(dialling);
   };
   auto ended = made->run(made->timeout_ + std::chrono::seconds(1), body);
-  if (!ended) return refuse(ended.error());
-  if (!connected) return refuse(connected.error());
+  if (!ended) return fail(ended.error(), dial_status(ended.error()));
+  if (!connected) {
+    error why = made->patient(connected.error());
+    if (why == errc::bad_cookie && made->no_cookie_.code() != errc::none)
+      why = error(errc::bad_cookie, why.text() + "; " + made->no_cookie_.text());
+    return fail(why, dial_status(why));
+  }
   return made;
 }
 
 result<value> session::ask(const std::string& function, list arguments) {
   result<value> out = error(errc::timeout);
   value given(std::move(arguments));
+  const time_point began = node_->clock().now();
   auto body = [to = &out, me = this, name = &function, list = &given](process& self) -> task<> {
     auto calling = rpc::call_values(self, me->target_, *name, std::move(*list)).within(me->timeout_);
     *to = co_await std::move(calling);
   };
   auto ended = run(timeout_ + std::chrono::seconds(1), body);
-  if (!ended) return ended.error();
+  if (!ended) return patient(ended.error());
   // What the function printed has reached `user` before its result: wait until it is written.
   (void)hand_->call<void>("user", io_sync(), std::chrono::seconds(5));
+  if (!out && node_->clock().now() - began >= timeout_) return patient(out.error());
   return out;
+}
+
+error session::patient(const error& why) const {
+  if (why != errc::timeout) return why;
+  return {errc::timeout, target_ + " did not answer within " + print_time(timeout_) + " (--timeout)"};
 }
 
 int session::fail(const error& why) const { return complain(command_, why); }

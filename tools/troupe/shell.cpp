@@ -8,6 +8,8 @@
 #include <clocale>
 #include <deque>
 #include <iostream>
+#include <mutex>
+#include <optional>
 #include <variant>
 
 #include <troupe/io.hpp>
@@ -69,6 +71,8 @@ class lua_session {
       kept_.pop_front();
       return out;
     }
+    // All that came before these questions has been shown.
+    for (message& asked : std::exchange(asked_, {})) here_.hand().self().reply(asked, value());
     return take(limit);
   }
 
@@ -96,6 +100,7 @@ class lua_session {
     if (auto* answer = got->get<lua_result>()) return arrival(std::move(*answer));
     if (auto* found = got->get<lua_completions>()) return arrival(std::move(*found));
     if (auto* gone = got->get<down>()) return arrival(ended{gone->reason});
+    if (got->is_call() && got->get<io_sync>()) asked_.push_back(std::move(*got));
     return arrival(std::string());  // nothing that a terminal shows
   }
 
@@ -103,14 +108,17 @@ class lua_session {
   pid evaluator_;
   std::int64_t last_id_ = 0;
   std::deque<arrival> kept_;
+  std::vector<message> asked_;  // calls that want to know when all before them has been shown
 };
 
 int tell_end(const session& here, const ended& gone) {
-  bool lost = gone.reason.is("noconnection");
-  std::cerr << (lost ? "the connection to " + here.target() + " is lost"
-                     : "the shell's session ended: " + gone.reason.text())
+  const bool lost = gone.reason.is("noconnection");
+  const bool cut_off = gone.reason.is("killed") || gone.reason.is("shutdown");  // as everything when its node stops
+  std::cerr << (lost      ? "the connection to " + here.target() + " is lost"
+                : cut_off ? here.target() + " ended the shell's session: it stops, or somebody ended the session"
+                          : "the shell's session ended: " + gone.reason.text())
             << "\n";
-  return lost ? internal::exit_unreachable : internal::exit_failed;
+  return lost || cut_off ? internal::exit_unreachable : internal::exit_failed;
 }
 
 // -- input from a file or a pipe: no prompt, results to stdout, failures to stderr
@@ -180,19 +188,55 @@ std::string history_file() {
   return folder + "/history";
 }
 
+// What other threads have to say to main's. Theirs too: a signal may come while the shell goes.
+class news_box {
+ public:
+  struct news {
+    bool interrupted = false;
+    std::string log;
+    std::optional<std::string> stop;  // why
+  };
+
+  news_box() : wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  ~news_box() { close(wake_); }
+  news_box(const news_box&) = delete;
+  news_box& operator=(const news_box&) = delete;
+
+  [[nodiscard]] int fd() const noexcept { return wake_; }  // readable when there are some
+
+  template <class F>
+  void note(F change) {
+    std::lock_guard guard(mutex_);
+    change(news_);
+    std::uint64_t one = 1;
+    (void)!write(wake_, &one, sizeof one);
+  }
+  news take() {
+    std::lock_guard guard(mutex_);
+    std::uint64_t count = 0;
+    (void)!read(wake_, &count, sizeof count);
+    return std::exchange(news_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  news news_;
+  int wake_;
+};
+
 class terminal_shell {
  public:
-  explicit terminal_shell(session& here)
-      : here_(here), lua_(here), editor_(history_file()), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    here_.on_interrupt([fd = wake_] {
-      std::uint64_t one = 1;
-      (void)!write(fd, &one, sizeof one);
-    });
+  explicit terminal_shell(session& here) : here_(here), lua_(here), editor_(history_file()) {
+    using news = news_box::news;
+    here_.on_interrupt([box = box_] { box->note([](news& got) { got.interrupted = true; }); });
+    here_.on_log([box = box_](const std::string& line) { box->note([&](news& got) { got.log += line; }); });
+    here_.on_stop([box = box_](const std::string& why) { box->note([&](news& got) { got.stop = why; }); });
     editor_.on_complete([this](std::string_view line) { return lua_.complete(line); });
   }
   ~terminal_shell() {
     here_.on_interrupt({});
-    close(wake_);
+    here_.on_log({});
+    here_.on_stop({});
   }
   terminal_shell(const terminal_shell&) = delete;
   terminal_shell& operator=(const terminal_shell&) = delete;
@@ -201,9 +245,10 @@ class terminal_shell {
     if (auto started = lua_.start(); !started) return here_.fail(started.error());
     prompt();
     while (!over_) {
-      pollfd waiting[3] = {{lua_.fd(), POLLIN, 0}, {wake_, POLLIN, 0}, {evaluating_ ? -1 : STDIN_FILENO, POLLIN, 0}};
+      pollfd waiting[3] = {
+          {lua_.fd(), POLLIN, 0}, {box_->fd(), POLLIN, 0}, {evaluating_ ? -1 : STDIN_FILENO, POLLIN, 0}};
       if (poll(waiting, 3, -1) < 0 && errno != EINTR) break;
-      if (waiting[1].revents) interrupted();
+      if (waiting[1].revents) look_at_news();
       if (waiting[2].revents && !over_) typed();
       arrived();
     }
@@ -238,10 +283,18 @@ class terminal_shell {
     running_ = lua_.evaluate(source_);
   }
 
+  void look_at_news() {
+    const news_box::news got = box_->take();
+    if (!got.log.empty()) editor_.print(got.log);
+    if (got.interrupted) interrupted();
+    if (!got.stop) return;
+    editor_.hide();
+    emit("\n" + here_.target() + " stops: " + *got.stop + "\n");
+    over_ = true;
+  }
+
   // Ctrl-C stops what is being evaluated, or drops what is being typed. The node never notices.
   void interrupted() {
-    std::uint64_t count = 0;
-    (void)!read(wake_, &count, sizeof count);
     if (evaluating_) {
       lua_.interrupt();
       return;
@@ -280,7 +333,7 @@ class terminal_shell {
   session& here_;
   lua_session lua_;
   line_editor editor_;
-  int wake_;
+  std::shared_ptr<news_box> box_ = std::make_shared<news_box>();
   std::string source_;  // typed so far, when one line was not enough
   bool evaluating_ = false, over_ = false;
   std::int64_t running_ = 0;
@@ -297,6 +350,13 @@ int run_on(session& here) {
 }
 
 int run(const char* name, const parsed_options& given) {
+  if ((given.has("NODE") && (given.has("name") || given.has("sname") || given.has("hidden"))) ||
+      (given.has("name") && given.has("sname"))) {
+    std::cerr
+        << "troupe " << name
+        << ": --name (or --sname, the same) is for a shell that is a node itself; without it, NODE is attached to\n";
+    return internal::exit_usage;
+  }
   int status = internal::exit_ok;
   auto here = given.has("NODE") ? session::open(name, given, status) : session::open_local(name, given, status);
   return here ? run_on(*here) : status;
@@ -326,10 +386,16 @@ command shell_command() {
   rows.name = "shell";
   rows.summary = "A shell: on NODE, or on a node of its own.";
   rows.arguments = {{"NODE", "as for remote; without it the shell is a node itself, which ends with it", false}};
-  rows.options =
-      with_session({{"--name", takes::text, "NAME", "of the own node: others can then connect to it"}}, false);
-  rows.notes = keys;
-  rows.example = "troupe shell\ntroupe shell --name node3";
+  rows.options = with_session(
+      {{"--name", takes::text, "NAME", "of the own node, NAME or NAME@HOST: others can then connect to it"},
+       {"--sname", takes::text, "NAME", "the same: there is one kind of names"},
+       {"--hidden", takes::nothing, "", "the own node connects to others without being listed"},
+       {"--cookie", takes::text, "VALUE", "for trying things out: the cookie where others can read it"}},
+      false);
+  rows.notes = std::string(keys) +
+               "\nWith a name and no cookie (--cookie-file, TROUPE_COOKIE, ~/.troupe/cookie) one is made in "
+               "~/.troupe/cookie.\nThe exit code is 5 when the name is taken.";
+  rows.example = "troupe shell\ntroupe shell --name node3@localhost\ntroupe shell exercise";
   return {std::move(rows), [](const parsed_options& given) { return run("shell", given); }};
 }
 

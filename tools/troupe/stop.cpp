@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -35,7 +36,8 @@ bool holds_lock(std::int64_t os_pid, const std::filesystem::path& lock) {
   std::filesystem::directory_iterator files("/proc/" + std::to_string(os_pid) + "/fd", failed);
   if (failed) return false;
   for (const auto& file : files) {
-    if (std::filesystem::read_symlink(file.path(), failed) == lock) return true;
+    // The file itself, not its name: the run directory may be reached through a link (/var/run).
+    if (std::filesystem::equivalent(file.path(), lock, failed)) return true;
   }
   return false;
 }
@@ -60,6 +62,14 @@ int report(const parsed_options& given, const std::string& name, const char* wha
   if (given.has("json")) emit_json(map_of({{"name", value(name)}, {"result", value(what)}}));
   else emit(name + ": " + what + "\n");
   return internal::exit_ok;
+}
+
+// What is left is waiting, and no session reads the signals any more.
+void let_signals_end_us() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 int run(const parsed_options& given) {
@@ -87,6 +97,7 @@ int run(const parsed_options& given) {
       }
     }
   }
+  let_signals_end_us();
   if (status != internal::exit_ok && !given.has("kill"))
     return name_is_free(*entry) ? report(given, *name, "stopped") : status;
   duration left = std::max<duration>(limit - (system_clock()->now() - began), 0s);

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <iostream>
 
@@ -22,7 +23,8 @@ struct interrupted {
 struct job {
   std::string node;
   value spec;
-  bool json = false;
+  bool json = false, arity = false;
+  trace::format_options how;
   duration patience{};
   std::atomic<std::uint64_t> reader{0};  // the id of the reading process, 0 before it runs
 };
@@ -32,19 +34,34 @@ struct verdict {
   error why;
 };
 
+// A call with the number of its arguments in their place, as erlang:trace's `arity`.
+value without_arguments(const value& event) {
+  map out;
+  for (const auto& [key, item] : *event.entries()) {
+    if (key != value("arguments")) out.emplace_back(key, item);
+    else out.emplace_back(value("arity"), value(static_cast<std::int64_t>(item.items() ? item.items()->size() : 0)));
+  }
+  return value(std::move(out));
+}
+
 void tell_event(const job& what, const trace::event& one) {
-  emit((what.json ? internal::to_json(one.what) : trace::format(one.what)) + "\n");
+  const bool call = what.arity && one.what.entries() && one.what.text_at("kind") == "call";
+  const value shown = call ? without_arguments(one.what) : one.what;
+  emit((what.json ? internal::to_json(shown) : trace::format(shown, what.how)) + "\n");
 }
 
 void tell_started(const trace::started& begun) {
   std::cerr << "tracing " << begun.matched << (begun.matched == 1 ? " process" : " processes") << "; Ctrl-C ends it\n";
 }
 
+std::string cut_off(const job& what) {
+  return what.node + " ended the trace: it stops, or somebody ended the trace's process";
+}
+
 // A session that is refused ends with {"not_allowed", "why"}.
 error error_of(const exit_reason& reason) {
-  if (reason.is("noconnection")) return {errc::noconnection, "the node is gone"};
   const list* items = reason.term().items();
-  if (items && items->size() == 2 && (*items)[0].text() && (*items)[1].text()) {
+  if (items && items->size() >= 2 && (*items)[0].text() && (*items)[1].text()) {
     if (errc code = errc_from(*(*items)[0].text()); code != errc::none) return {code, *(*items)[1].text()};
   }
   return {errc::exited, reason.text()};
@@ -62,6 +79,8 @@ task<> follow(process& self, job* what, verdict* out) {
   auto made = co_await std::move(spawning);
   if (!made) {
     *out = {internal::exit_code(made.error()), made.error()};
+    if (made.error() == errc::timeout)
+      out->why = error(errc::timeout, what->node + " did not begin the trace in time (--timeout)");
     co_return;
   }
   pid session;
@@ -80,12 +99,19 @@ task<> follow(process& self, job* what, verdict* out) {
     } else if (auto* gap = got->get<trace::lost>()) {
       std::cerr << gap->events << " events were lost: they came faster than this terminal reads\n";
     } else if (auto* end = got->get<trace::done>()) {
+      if (end->reason == "ended") {  // not by us and not by its budget
+        *out = {internal::exit_unreachable, error(errc::noconnection, cut_off(*what))};
+        co_return;
+      }
       if (!what->json) std::cerr << end->text << "\n";
       co_return;
     } else if (got->get<interrupted>()) {
       self.send(session, trace::stop_request(true));
     } else if (down* gone = got->get<down>()) {
-      error why = error_of(gone->reason);
+      const bool ended = session && (gone->reason.is("killed") || gone->reason.is("shutdown"));
+      error why = gone->reason.is("noconnection") ? error(errc::noconnection, what->node + " is gone")
+                  : ended                         ? error(errc::noconnection, cut_off(*what))
+                                                  : error_of(gone->reason);
       *out = {internal::exit_code(why), why};
       co_return;
     }
@@ -132,8 +158,24 @@ result<value> spec_of(const parsed_options& given) {
   return value(std::move(spec));
 }
 
+int end_all(const parsed_options& given) {
+  return ask_and_show("trace", given, "troupe.trace_stop", {}, [](const value& count) {
+    const std::string number = count.print();
+    return "ended " + number + (number == "1" ? " trace\n" : " traces\n");
+  });
+}
+
+// An option that would be without effect is a mistake.
+bool stop_alone(const parsed_options& given) {
+  static constexpr const char* of_a_trace[] = {"process", "receive", "send", "calls", "returns", "life", "limit",
+                                               "rate",    "seconds", "all",  "force", "arity",   "utc"};
+  return std::none_of(std::begin(of_a_trace), std::end(of_a_trace), [&](const char* key) { return given.has(key); });
+}
+
 int run(const parsed_options& given) {
-  auto spec = spec_of(given);
+  if (given.has("stop") && stop_alone(given)) return end_all(given);
+  result<value> spec =
+      given.has("stop") ? result<value>(errc::bad_argument, "--stop goes with no option of a trace") : spec_of(given);
   if (!spec) {
     std::cerr << "troupe trace: " << spec.error().text() << "\n`troupe trace --help` says more.\n";
     return internal::exit_usage;
@@ -145,6 +187,8 @@ int run(const parsed_options& given) {
   what.node = here->target();
   what.spec = std::move(*spec);
   what.json = given.has("json");
+  what.arity = given.has("arity");
+  what.how.utc = given.has("utc");
   what.patience = here->timeout();
   verdict out;
   here->on_interrupt([node = &here->node(), wanted = &what] {
@@ -175,18 +219,22 @@ command trace_command() {
        {"--send", takes::nothing, "", "messages that they send"},
        {"--calls", takes::text, "GLOB", "calls that they make: a function, a module, a glob of both", true},
        {"--returns", takes::nothing, "", "with --calls: the results too"},
+       {"--arity", takes::nothing, "", "with --calls: the number of their arguments instead of these"},
        {"--life", takes::nothing, "", "that they spawn, exit, take names"},
-       {"--limit", takes::count, "N", "end after so many events"},
-       {"--rate", takes::text, "N/MS", "end when more than N come in MS milliseconds"},
+       {"--utc", takes::nothing, "", "times of day in UTC, not local"},
+       {"--limit", takes::count, "N", "end after so many events; 10000 if not said"},
+       {"--rate", takes::text, "N/MS", "end when more than N come in MS milliseconds; 1000/1000 if not said"},
        {"--seconds", takes::count, "S", "end after so long; 60 if not said"},
        {"--all", takes::nothing, "", "every process: needs --force"},
-       {"--force", takes::nothing, "", "yes, every process"}});
+       {"--force", takes::nothing, "", "yes, every process"},
+       {"--stop", takes::nothing, "", "end every trace of the node, whoever began it"}});
   rows.notes =
       "The node ends the trace when this tool is gone, however it went. Events that this terminal reads too slowly for "
       "are counted and left out.";
   rows.example =
       "troupe trace exercise --process exercise.calculator --receive --limit 20\n"
-      "troupe trace exercise --process exercise.user --calls exercise.calculator --returns";
+      "troupe trace exercise --process exercise.user --calls exercise.calculator --returns\n"
+      "troupe trace exercise --stop";
   return {std::move(rows), run};
 }
 

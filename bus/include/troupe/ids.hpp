@@ -80,7 +80,8 @@ class pid {
   [[nodiscard]] static result<pid> parse(std::string_view text);
 
   friend bool operator==(const pid& a, const pid& b) noexcept { return a.life_ == b.life_ && a.id_ == b.id_; }
-  friend std::strong_ordering operator<=>(const pid& a, const pid& b) noexcept;  // by name, creation, id
+  // By life (in the order in which this program met them), then id.
+  friend std::strong_ordering operator<=>(const pid& a, const pid& b) noexcept;
 
  private:
   std::uint64_t life_ = 0;

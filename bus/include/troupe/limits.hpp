@@ -8,6 +8,7 @@ namespace troupe {
 
 struct limits {
   std::size_t frame_bytes = 1u << 20;          // longest frame; a longer one ends the connection
+  std::size_t message_bytes = 1u << 31;        // longest message: what no frame holds travels in chunks
   std::size_t value_nodes = 1u << 18;          // values in one decoded message, containers counted
   std::size_t depth = 64;                      // nesting of lists and maps
   std::size_t credit_bytes = 1u << 20;         // unacknowledged bytes a peer may have under way to us

@@ -63,8 +63,14 @@ class accepted_pipes::monitor_reader final : public watched {
 };
 
 accepted_pipes::accepted_pipes(std::shared_ptr<zmq_context> context, system_loop& loop, watch_list& list,
-                               transport_events& events, const transport_settings& settings)
-    : context_(std::move(context)), loop_(loop), list_(list), events_(events), settings_(settings) {}
+                               transport_events& events, const transport_settings& settings, channel over)
+    : context_(std::move(context)),
+      loop_(loop),
+      list_(list),
+      events_(events),
+      settings_(settings),
+      over_(over),
+      last_(over == channel::encrypted ? 3 : 1) {}
 
 accepted_pipes::~accepted_pipes() { close_all(); }
 
@@ -102,14 +108,39 @@ result<void> accepted_pipes::open() {
   return {};
 }
 
-result<endpoint> accepted_pipes::listen(const endpoint& where) {
+// Sets what the endpoints that are bound from now on are encrypted with; those that are bound keep theirs.
+result<std::string> accepted_pipes::encrypt(const channel_keys& keys) {
+  auto zap = zap_handler::of(context_, loop_);
+  if (!zap) return zap.error();
+  zap_ = std::move(*zap);
+  if (mark_.empty()) mark_ = generate_cookie(*settings_.random);
+  std::string domain = zap_->admit(keys.dialler_public, mark_);
+  zmq_socket_handle& router = router_->socket;
+  if (router.set(ZMQ_CURVE_SERVER, 1) && router.set_bytes(ZMQ_CURVE_SECRETKEY, keys.acceptor_secret) &&
+      router.set_bytes(ZMQ_ZAP_DOMAIN, std::as_bytes(std::span(domain)))) {
+    return domain;
+  }
+  zap_->forget(domain);
+  return zmq_failure(errc::io, "a ROUTER cannot be encrypted");
+}
+
+result<endpoint> accepted_pipes::listen(const endpoint& where, const channel_keys* keys) {
   if (auto ready = open(); !ready) return ready.error();
+  listener one{.where = where};
+  if (keys != nullptr) {
+    auto domain = encrypt(*keys);
+    if (!domain) return domain.error();
+    one.domain = std::move(*domain);
+  }
   const bool v6 =
       where.kind == endpoint::scheme::tcp && where.host.find_first_not_of("0123456789.*") != std::string::npos;
   if (!router_->socket.set(ZMQ_IPV6, v6 ? 1 : 0)) return zmq_failure(errc::io, "a ROUTER cannot be set up");
-  if (auto bound = router_->socket.bind(where.text()); !bound) return bound.error();
+  if (auto bound = router_->socket.bind(where.text()); !bound) {
+    if (zap_) zap_->forget(one.domain);
+    return bound.error();
+  }
   list_.sent_on(*router_);
-  listener one{.where = where, .address = router_->socket.last_endpoint()};
+  one.address = router_->socket.last_endpoint();
   if (where.kind == endpoint::scheme::tcp && where.port == 0) {
     auto real = endpoint::parse(one.address);
     if (!real) return real.error();
@@ -124,10 +155,15 @@ void accepted_pipes::unlisten(const endpoint& where) {
     if (it->where != where) continue;
     static_cast<void>(router_->socket.unbind(it->address));
     list_.sent_on(*router_);
-    if (where.kind == endpoint::scheme::ipc) ::unlink(where.host.c_str());  // libzmq leaves it
+    drop_listener(*it);
     listeners_.erase(it);
     return;
   }
+}
+
+void accepted_pipes::drop_listener(const listener& one) {
+  if (one.where.kind == endpoint::scheme::ipc) ::unlink(one.where.host.c_str());  // libzmq leaves it
+  if (zap_) zap_->forget(one.domain);
 }
 
 bool accepted_pipes::read_router() {
@@ -147,15 +183,15 @@ bool accepted_pipes::read_router() {
     }
     const auto id = route.data();
     const std::string_view key(reinterpret_cast<const char*>(id.data()), id.size());
-    if (parts == 1) take(key, fd, body.data());
-    else events_.noise("a message of several parts");
+    if (parts == 1) take(key, fd, body);
+    else events_.noise("stranger", "a message of several parts");
     if (!router_->socket) return false;  // stopped by what it read
   }
   return true;
 }
 
-void accepted_pipes::take(std::string_view route, int fd, std::span<const std::byte> data) {
-  pipe* from = find_or_open(route, fd);
+void accepted_pipes::take(std::string_view route, int fd, zmq_message& body) {
+  pipe* from = find_or_open(route, fd, body);
   const pipe_id id = from == nullptr ? 0 : from->id;
   others_frame(from);  // may end others, and what they held may end this one
   auto found = by_id_.find(id);
@@ -165,24 +201,28 @@ void accepted_pipes::take(std::string_view route, int fd, std::span<const std::b
     events_.opened(id);
     if (!by_id_.contains(id)) return;
   }
-  events_.frame(id, data);
+  events_.frame(id, body.data());
 }
 
-accepted_pipes::pipe* accepted_pipes::find_or_open(std::string_view route, int fd) {
+accepted_pipes::pipe* accepted_pipes::find_or_open(std::string_view route, int fd, zmq_message& body) {
   std::string key(route);
   if (auto found = by_route_.find(key); found != by_route_.end()) {
     pipe& known = *found->second;
     if (fd < 0 || known.fd == fd) return &known;
     // The descriptor of a pipe never changes: somebody has taken a dead peer's id for his own.
     now_dying(known);
-    events_.noise("a stranger under the id of a peer that is gone");
+    events_.noise("stranger", "a stranger under the id of a peer that is gone");
+    return nullptr;
+  }
+  if (over_ == channel::encrypted && !body.has_property("User-Id", mark_)) {
+    events_.noise("wrong_key", "a peer whose key nobody has checked");
     return nullptr;
   }
   if (by_route_.size() >= most_pipes) {
-    events_.noise("too many strangers at once");
+    events_.noise("stranger", "too many strangers at once");
     return nullptr;
   }
-  auto made = std::make_unique<pipe>(pipe{.id = last_ += 2, .route = key, .fd = fd});
+  auto made = std::make_unique<pipe>(pipe{.id = last_ += 4, .route = key, .fd = fd});
   pipe* out = made.get();
   by_id_.emplace(out->id, out);
   by_route_.emplace(std::move(key), std::move(made));
@@ -282,7 +322,24 @@ void accepted_pipes::on_event(const zmq_event& event) {
       list_.may_have(*router_);
       break;
     case ZMQ_EVENT_ACCEPT_FAILED: out_of_descriptors(event); break;
-    default: events_.noise("bytes that are no ZMTP"); break;
+    default: handshake_failed(event); break;
+  }
+}
+
+void accepted_pipes::handshake_failed(const zmq_event& event) {
+  const bool encrypted = over_ == channel::encrypted;
+  const std::string at = " at " + event.address;
+  if (event.event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) {
+    events_.noise("stranger", "somebody who left during the handshake of ZeroMQ" + at);
+  } else if (event.event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
+    events_.noise("wrong_key", "a dialler with a key that the cookie does not give" + at);
+  } else if (event.number == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH) {
+    if (encrypted) events_.noise("not_encrypted", "a dialler that does not encrypt" + at);
+    else events_.noise("encrypted", "a dialler that encrypts, where plain text is spoken" + at);
+  } else if (encrypted && event.number == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC) {
+    events_.noise("wrong_key", "a dialler with another cookie" + at);
+  } else {
+    events_.noise("stranger", "bytes that are no ZMTP" + at);
   }
 }
 
@@ -298,15 +355,14 @@ void accepted_pipes::out_of_descriptors(const zmq_event& event) {
 void accepted_pipes::close_all() {
   if (!router_) return;
   // Not unbound: the last words to those who were accepted would be lost. Closing lets them leave.
-  for (const listener& one : listeners_) {
-    if (one.where.kind == endpoint::scheme::ipc) ::unlink(one.where.host.c_str());  // libzmq leaves it
-  }
+  for (const listener& one : listeners_) drop_listener(one);
   listeners_.clear();
   list_.remove(*router_);
   list_.remove(*monitor_);
   router_->socket.stop_monitor();
   monitor_->socket.close();
   router_->socket.close();
+  zap_.reset();  // after the ROUTER: without it libzmq would let everybody in
   by_fd_.clear();
   by_id_.clear();
   by_route_.clear();

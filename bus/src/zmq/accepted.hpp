@@ -1,5 +1,5 @@
 #pragma once
-// The pipes that others dialled: one ROUTER for all, and its monitor.
+// The pipes that others dialled: one ROUTER for all that are plain or all that are encrypted, and its monitor.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,8 +9,11 @@
 
 #include <troupe/bus/transport.hpp>
 
+#include <troupe/bus/security.hpp>
+
 #include "drop_log.hpp"
 #include "zmq/watched.hpp"
+#include "zmq/zap.hpp"
 
 namespace troupe::bus::internal {
 
@@ -29,17 +32,20 @@ namespace troupe::bus::internal {
 class accepted_pipes {
  public:
   accepted_pipes(std::shared_ptr<zmq_context> context, system_loop& loop, watch_list& list, transport_events& events,
-                 const transport_settings& settings);
+                 const transport_settings& settings, channel over);
   ~accepted_pipes();
 
-  [[nodiscard]] result<endpoint> listen(const endpoint& where);
+  // `keys` for encrypted pipes, else null.
+  [[nodiscard]] result<endpoint> listen(const endpoint& where, const channel_keys* keys);
   void unlisten(const endpoint& where);
   bool send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload);
   void close(pipe_id id);
   void close_all();
   // Every turn. True while probes are under way.
   bool probe();
+  // What an id tells.
   [[nodiscard]] static bool is_accepted(pipe_id id) noexcept { return (id & 1) != 0; }
+  [[nodiscard]] static bool is_encrypted(pipe_id id) noexcept { return (id & 3) == 3; }
 
  private:
   struct pipe {
@@ -58,21 +64,25 @@ class accepted_pipes {
   struct listener {
     endpoint where;
     std::string address;  // as libzmq spells it
+    std::string domain;   // of ZAP, when encrypted
   };
   class router_reader;
   class monitor_reader;
 
   [[nodiscard]] result<void> open();
   [[nodiscard]] bool set_up(zmq_socket_handle& router) const;
+  [[nodiscard]] result<std::string> encrypt(const channel_keys& keys);
+  void drop_listener(const listener& one);
   bool read_router();
-  void take(std::string_view route, int fd, std::span<const std::byte> data);
-  pipe* find_or_open(std::string_view route, int fd);
+  void take(std::string_view route, int fd, zmq_message& body);
+  pipe* find_or_open(std::string_view route, int fd, zmq_message& body);
   bool send_to(pipe& to, std::span<const std::byte> header, std::span<const std::byte> payload);
   void now_dying(pipe& one);
   void others_frame(const pipe* of);
   void finish_dying(bool all);
   void forget(pipe& one);
   void on_event(const zmq_event& event);
+  void handshake_failed(const zmq_event& event);
   void out_of_descriptors(const zmq_event& event);
 
   std::shared_ptr<zmq_context> context_;
@@ -80,6 +90,9 @@ class accepted_pipes {
   watch_list& list_;
   transport_events& events_;
   const transport_settings& settings_;
+  const channel over_;
+  std::string mark_;                  // what the messages of a peer that ZAP let in are marked with
+  std::shared_ptr<zap_handler> zap_;  // from before the first encrypted endpoint until the ROUTER is closed
   std::unique_ptr<router_reader> router_;
   std::unique_ptr<monitor_reader> monitor_;
   std::vector<listener> listeners_;
@@ -89,7 +102,7 @@ class accepted_pipes {
   std::vector<pipe_id> dying_;
   std::vector<probe_of> probes_;
   token_bucket shortage_{1, 1};  // lines of the log
-  pipe_id last_ = 1;
+  pipe_id last_;
 };
 
 }  // namespace troupe::bus::internal

@@ -13,7 +13,7 @@ error zmq_failure(errc code, std::string_view what) {
   return error(code, std::string(what) + ": " + zmq_strerror(zmq_errno()));
 }
 
-result<std::shared_ptr<zmq_context>> zmq_context::make() {
+result<std::shared_ptr<zmq_context>> zmq_context::make(unsigned io_threads) {
   int major = 0;
   int minor = 0;
   int patch = 0;
@@ -24,6 +24,7 @@ result<std::shared_ptr<zmq_context>> zmq_context::make() {
   void* raw = zmq_ctx_new();
   if (raw == nullptr) return zmq_failure(errc::system_limit, "no ZeroMQ context");
   zmq_ctx_set(raw, ZMQ_BLOCKY, 0);
+  zmq_ctx_set(raw, ZMQ_IO_THREADS, static_cast<int>(std::clamp(io_threads, 1u, 16u)));
   zmq_ctx_set(raw, ZMQ_MAX_SOCKETS, std::min(8192, zmq_ctx_get(raw, ZMQ_SOCKET_LIMIT)));  // three a dialled peer
   return std::shared_ptr<zmq_context>(new zmq_context(raw));
 }
@@ -66,6 +67,11 @@ void zmq_socket_handle::close() {
   zmq_close(std::exchange(socket_, nullptr));
   context_->closed();
   context_.reset();
+}
+
+bool zmq_socket_handle::set_bytes(int option, std::span<const std::byte> data) {
+  check_thread();
+  return zmq_setsockopt(socket_, option, data.data(), data.size()) == 0;
 }
 
 bool zmq_socket_handle::set(int option, int number) {

@@ -14,6 +14,8 @@
 
 namespace troupe::bus::internal {
 
+class zap_handler;
+
 // What libzmq's errno says, in words.
 [[nodiscard]] error zmq_failure(errc code, std::string_view what);
 
@@ -22,13 +24,15 @@ namespace troupe::bus::internal {
 // behind.
 class zmq_context {
  public:
-  [[nodiscard]] static result<std::shared_ptr<zmq_context>> make();
+  [[nodiscard]] static result<std::shared_ptr<zmq_context>> make(unsigned io_threads);
   ~zmq_context();
   zmq_context(const zmq_context&) = delete;
   zmq_context& operator=(const zmq_context&) = delete;
 
   [[nodiscard]] void* raw() const noexcept { return context_; }
   [[nodiscard]] std::string next_monitor_name() { return "inproc://troupe-monitor-" + std::to_string(++monitors_); }
+
+  [[nodiscard]] std::weak_ptr<zap_handler>& zap() noexcept { return zap_; }
 
   void opened() noexcept { ++open_; }
   void closed() noexcept { --open_; }
@@ -38,6 +42,7 @@ class zmq_context {
   void* context_;
   std::size_t open_ = 0;  // all sockets of a context live on one thread
   std::uint64_t monitors_ = 0;
+  std::weak_ptr<zap_handler> zap_;
 };
 
 class zmq_message {
@@ -60,6 +65,11 @@ class zmq_message {
   [[nodiscard]] bool more() const noexcept { return zmq_msg_more(&message_) != 0; }
   // The descriptor it came in by, -1 when libzmq does not tell.
   [[nodiscard]] int source_fd() noexcept { return zmq_msg_get(&message_, ZMQ_SRCFD); }
+  // Does libzmq tell this of the connection that it came in by?
+  [[nodiscard]] bool has_property(const char* name, std::string_view wanted) noexcept {
+    const char* text = zmq_msg_gets(&message_, name);
+    return text != nullptr && wanted == text;
+  }
   [[nodiscard]] zmq_msg_t* raw() noexcept { return &message_; }
 
  private:
@@ -80,6 +90,7 @@ class zmq_socket_handle {
   [[nodiscard]] explicit operator bool() const noexcept { return socket_ != nullptr; }
   [[nodiscard]] bool set(int option, int number);
   [[nodiscard]] bool set64(int option, std::int64_t number);
+  [[nodiscard]] bool set_bytes(int option, std::span<const std::byte> data);
   [[nodiscard]] int fd() const;
   // Looks at what libzmq's other thread has told this socket: readable?
   [[nodiscard]] bool readable() const;

@@ -42,7 +42,8 @@ struct application {
 };
 
 // Starts the application's root supervisor on a node that runs, and has node::stop end it: applications started one
-// after the other are stopped in reverse. `ok` without a pid for one without processes. Never inside a process.
+// after the other are stopped in reverse. `ok` without a pid for one without processes. What its start function throws
+// is `failed`, with the reason. Never inside a process.
 [[nodiscard]] started start_application(node& where, const application& app);
 
 }  // namespace troupe

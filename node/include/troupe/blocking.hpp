@@ -73,9 +73,9 @@ class [[nodiscard]] blocking_awaiter : private detail::wait_state {
 
 template <class F>
   requires await_safe<F> || std::is_trivially_destructible_v<std::remove_cvref_t<F>>
-[[nodiscard]] blocking_awaiter<std::remove_cvref_t<F>> blocking(
-    process& self, F&& work, std::source_location where = std::source_location::current()) {
-  return blocking_awaiter<std::remove_cvref_t<F>>(self, std::forward<F>(work), where);
+[[nodiscard]] blocking_awaiter<std::decay_t<F>> blocking(process& self, F&& work,
+                                                         std::source_location where = std::source_location::current()) {
+  return blocking_awaiter<std::decay_t<F>>(self, std::forward<F>(work), where);
 }
 
 }  // namespace troupe

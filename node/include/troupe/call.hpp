@@ -1,10 +1,10 @@
 #pragma once
 // Ask a server and wait for its answer (gen_server:call). 5 s unless `.within` says otherwise.
 //     auto total = co_await troupe::call<Total>(self, "counter", Read{"apples"}).within(500ms);   // result<Total>
-//     auto total = co_await troupe::call<Total>(self, "counter", Read{"apples"}).or_exit();       // Total, or this
-//     process ends
+//     auto total = co_await troupe::call<Total>(self, "counter", Read{"apples"}).or_exit();       // Total, or we exit
 // Errors: noproc, noconnection, timeout, exited (the text is the server's exit reason), cancelled (the server forgot
-// the call), and whatever the server replied with. A late reply is dropped.
+// the call), and whatever the server replied with. A late reply is dropped and counted. The deadline is the caller's
+// own: the server is not told it, and works on a call whose caller has given up.
 #include <troupe/process.hpp>
 
 namespace troupe {

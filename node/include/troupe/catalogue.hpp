@@ -30,6 +30,8 @@ struct catalogue_entry {
   std::string returns;
   // Runs in `self` with a list of arguments. A wrong number or type is errc::bad_argument naming the argument.
   std::function<task<result<value>>(process& self, value arguments)> run;
+  // Of a process: looks at the arguments before it is started, and its error is the answer to the spawn. Must not wait.
+  std::function<result<void>(const value& arguments)> accepts{};
 };
 
 [[nodiscard]] std::string_view module_of(std::string_view function) noexcept;  // "a.b.c" -> "a.b"; "" without a dot

@@ -5,6 +5,7 @@
 //     troupe::monitor_nodes(self, true);          // {"nodeup", name} and {"nodedown", name, {reason = …}}
 // A send to a node that is not connected connects in the background; `connect` is for those who want to know.
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,6 +33,9 @@ enum class node_class : std::uint8_t {
   return (static_cast<unsigned>(mask) & static_cast<unsigned>(bit)) != 0;
 }
 
+// "visible", "hidden", "connected", "this", "known".
+[[nodiscard]] std::optional<node_class> parse_node_class(std::string_view word) noexcept;
+
 // Sorted by name.
 [[nodiscard]] std::vector<std::string> nodes(const node& where, node_class which = node_class::visible);
 [[nodiscard]] std::vector<std::string> nodes(const process& self, node_class which = node_class::visible);
@@ -40,6 +44,16 @@ enum class node_class : std::uint8_t {
 // with reason "closed". False when there was none.
 bool disconnect(node& where, std::string_view name);
 bool disconnect(process& self, std::string_view name);
+
+// Leaves the cluster: every connection but those of tools ends as a planned leave, nodes of the configuration are no
+// longer tried, and what others tell of the mesh is not followed until this node connects by name again.
+void leave(node& where);
+void leave(process& self);
+
+// From now on only nodes whose name fits a glob of `allow` (empty: any) and none of `deny` may be connected, in either
+// direction: errc::not_allowed. Those that are connected and may not be are disconnected. Tools of this host may
+// always.
+void allow_nodes(node& where, std::vector<std::string> allow, std::vector<std::string> deny = {});
 
 // Subscribes this process to nodes that come and go. `nodeup` comes after the node is in `nodes()` and before anything
 // that it sends; `nodedown` after all that it sent, after every DOWN, and after it left `nodes()`. One message for each

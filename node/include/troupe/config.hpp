@@ -92,6 +92,8 @@ class config {
   [[nodiscard]] result<T> get(std::string_view path) const;
   // Changes a value in the running program, under the schema's rules; who reads later sees it. `source` is for explain.
   result<void> set(std::string_view path, std::string_view text, std::string_view source = "set at run time");
+  // The same with a value as a file would have it: 5, true, {"a", "b"}, "5s" for a time.
+  result<void> set_value(std::string_view path, const value& given, std::string_view source = "set at run time");
   [[nodiscard]] std::vector<config_line> explain() const;  // sorted by path
   [[nodiscard]] explicit operator bool() const noexcept { return table_ != nullptr; }
 

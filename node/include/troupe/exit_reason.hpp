@@ -1,7 +1,7 @@
 #pragma once
 // Why a process ended, as OTP writes it: a text ("normal", "shutdown", "killed", "noproc", "noconnection") or a list
 // whose first item is the kind: {"shutdown", x}, {"exception", {type=…, text=…, place=…}}, {"timeout", "…"} for an
-// error.
+// error, with a third item, "file.cpp:12", where it is known.
 #include <source_location>
 #include <string>
 
@@ -15,8 +15,10 @@ class exit_reason {
   exit_reason() : term_("normal") {}
   explicit exit_reason(value term) : term_(std::move(term)) {}
   explicit exit_reason(const char* word) : term_(word) {}
-  // {"timeout", "no answer within 5 s"}: what `or_exit()` ends a process with.
+  // {"timeout", "no answer within 5 s"}
   exit_reason(const error& cause);
+  // {"timeout", "no answer within 5 s", "resize.cpp:31"}: what `or_exit()` ends a process with.
+  exit_reason(const error& cause, const std::source_location& where);
 
   [[nodiscard]] static exit_reason normal() { return exit_reason("normal"); }
   [[nodiscard]] static exit_reason shutdown() { return exit_reason("shutdown"); }

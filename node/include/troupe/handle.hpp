@@ -5,6 +5,7 @@
 //     poll(here->fd()) in a loop of your own, then here->receive(0s).
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <type_traits>
 
 #include <troupe/call.hpp>
@@ -57,13 +58,21 @@ class handle {
       return result<Reply>(std::move(*content));
     }
   }
+  // A failure (system_limit, shutting_down) has no process to end here: it is a std::runtime_error. `try_spawn` answers
+  // it.
   template <process_body F, class... Args>
   pid spawn(F&& body, Args&&... args) {
-    return troupe::spawn(self(), std::forward<F>(body), std::forward<Args>(args)...);
+    auto made = try_spawn(spawn_options{}, std::forward<F>(body), std::forward<Args>(args)...);
+    if (!made) throw std::runtime_error("spawn: " + made.error().message());
+    return made->process;
+  }
+  template <process_body F, class... Args>
+  result<spawned> try_spawn(spawn_options options, F&& body, Args&&... args) {
+    return troupe::try_spawn(self(), std::move(options), std::forward<F>(body), std::forward<Args>(args)...);
   }
   // Runs a coroutine `task<T>(process&)` in a process of its own and waits for what it returns: how a thread uses an
   // awaiting API. errc::exited when it ended otherwise (the text is its reason); at `limit` it is killed:
-  // errc::timeout.
+  // errc::timeout; system_limit, shutting_down when there is no process for it.
   template <class F>
   auto run(duration limit, F body) {
     using type = typename detail::task_result<std::invoke_result_t<F&, process&>>::type;
@@ -79,14 +88,18 @@ class handle {
         kept->emplace(co_await std::move(running));
       }
     };
-    spawned child = troupe::spawn_monitor(self(), std::move(runner));
-    auto ended = join(child, limit);
+    spawn_options watched;
+    watched.monitor = true;
+    auto child = try_spawn(std::move(watched), std::move(runner));
+    if (!child) return result<type>(child.error());
+    auto ended = join(*child, limit);
     if (!ended) return result<type>(ended.error());
     if (!*kept) return result<type>(error(errc::exited, ended->text()));
     if constexpr (std::is_void_v<type>) return result<type>();
     else return result<type>(std::move(**kept));
   }
-  // Waits for the DOWN of a monitored process; kills it at `limit` (errc::timeout).
+  // Waits for the DOWN of a monitored process; kills it at `limit` (errc::timeout), and returns 5 s later even when it
+  // still holds its worker: then it ends once it lets go.
   [[nodiscard]] result<exit_reason> join(const spawned& child, duration limit);
 
  private:

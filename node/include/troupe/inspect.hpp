@@ -30,9 +30,9 @@ inline constexpr std::size_t most_listed = 10'000;  // what one reply can carry
 [[nodiscard]] result<pid> find_process(node& where, const value& target);
 
 // {pid, name, entry, status, queue, memory, reductions, at (the await it is parked on), label, links, monitors,
-// monitored_by, group_leader, parent, trap_exits, metadata}; with `items` just those, in that order. "messages" (the
-// first 100, large ones cut) only when asked for. A process that does not come to a turn within a second is shown from
-// outside, and `busy` is true. errc: noproc, bad_argument.
+// monitored_by, group_leader, parent, trap_exits, held, metadata}; with `items` just those, in that order. "messages"
+// (the first 100, large ones cut) only when asked for. A process that does not come to a turn within a second is shown
+// from outside, and `busy` is true. errc: noproc, bad_argument.
 [[nodiscard]] task<result<value>> process_info(process& self, value target, list items = {});
 
 // {id, name, pid, type, children} of a supervisor, all the way down; of all roots when `root` is nil (then a list).

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <source_location>
+#include <span>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -84,6 +86,8 @@ inline constexpr message_type type_of{tag_of<T>(), sizeof(T), &destroy_payload<T
 // Still in msgpack, as it came from another node; converted at the first look.
 struct wire_payload {
   troupe::bytes data;
+  std::size_t begin = 0;  // what stands before it was the signal's head
+  [[nodiscard]] std::span<const std::byte> content() const noexcept { return std::span(data).subspan(begin); }
 };
 extern const message_type wire_type;
 
@@ -104,6 +108,7 @@ enum class signal : std::uint8_t {
   timer,         // a deadline may have passed: look at it
   inspect,       // payload: inspection; run by the process itself
   resume,        // what `id` waits for is there (blocking work, credit)
+  relieved,      // what this process has sent to a slow node has left: it may go on
 };
 
 // One block: header and payload. Owned by exactly one holder: a list, a mailbox, a `message`.
@@ -225,10 +230,10 @@ class message {
   }
   // The content as a T; ends the process with bad_message when it is something else.
   template <class T>
-  [[nodiscard]] T& as() {
+  [[nodiscard]] T& as(std::source_location where = std::source_location::current()) {
     error why;
     if (T* content = get<T>(&why)) return *content;
-    throw detail::exit_by_error{std::move(why), std::source_location::current()};
+    throw detail::exit_by_error{std::move(why), where};
   }
   [[nodiscard]] std::string tag() const;  // of a tagged message or of a list that begins with a text; else empty
   [[nodiscard]] value to_value() const;   // as Lua, a trace or another language sees it

@@ -13,19 +13,35 @@
 #include <troupe/handle.hpp>
 #include <troupe/limits.hpp>
 #include <troupe/log.hpp>
+#include <troupe/plain_text.hpp>
 #include <troupe/process.hpp>
 #include <troupe/time.hpp>
 
 namespace troupe {
 
+// automatic: a visible node connects to every visible node that those it meets are connected to (OTP's default).
+// explicit_only: to those alone that its processes or its configuration name.
+enum class mesh_policy : std::uint8_t { automatic, explicit_only };
+
 struct node_options {
-  std::string name;                     // "exercise" or "exercise@localhost"; empty: not alive, nobody can connect
-  bool hidden = false;                  // connects without being listed
-  bool tool = false;                    // a shell, rpc or trace: hidden, never listens, ticks every second
-  bool distribution = true;             // false: only the control endpoint of this host, for tools
-  std::vector<std::string> listen;      // further endpoints, "tcp://127.0.0.1:0"; the host's ipc endpoint always is
-  bool plain_text = false;              // allows tcp off loopback without encryption
-  std::string cookie;                   // empty: only the control key opens this node
+  std::string name;                 // "exercise" or "exercise@localhost"; empty: not alive, nobody can connect
+  bool hidden = false;              // connects without being listed
+  bool tool = false;                // a shell, rpc or trace: hidden, never listens, ticks every second
+  bool distribution = true;         // false: only the control endpoint of this host, for tools
+  std::vector<std::string> listen;  // further endpoints, "tcp://127.0.0.1:0"; the host's ipc endpoint always is
+  // Nodes that this one connects to by itself, again whenever they are lost: "node2@localhost", found in the run
+  // directory, or "node2@hostb=tcp://hostb:4370".
+  std::vector<std::string> peers;
+  mesh_policy mesh = mesh_policy::automatic;
+  // Globs of node names, "exercise-*@hostb". Tools of this host are always let in. Empty: all, none.
+  std::vector<std::string> allow_nodes, deny_nodes;
+  // Start waits until these are connected: then it fails (noconnection names those missing), or goes on after
+  // `wait_within` when `wait_optional`.
+  std::vector<std::string> wait_for;
+  duration wait_within = std::chrono::seconds(7);
+  bool wait_optional = false;
+  troupe::plain_text plain_text = troupe::plain_text::on_loopback;  // where tcp may go without encryption
+  std::string cookie;                                               // empty: only the control key opens this node
   std::filesystem::path run_directory;  // empty: TROUPE_RUN_DIR, /run/troupe, /tmp/troupe-UID
   std::string application, version;     // what tools show
   catalogue offers;
@@ -33,23 +49,29 @@ struct node_options {
   std::size_t max_processes = 1u << 22;
   std::size_t mailbox_limit = 0;  // messages; 0: unbounded but counted
   limits wire;
+  // A process that holds its worker longer is reported in the log while it does, with pid, name and entry. 0: never.
+  duration stall_after = std::chrono::milliseconds(100);
   bool encode_always = false;             // for tests: local messages go through the codec too
   std::shared_ptr<troupe::clock> clock;   // empty: the system's
   std::shared_ptr<random_source> random;  // empty: the system's
   std::shared_ptr<log_sink> log;          // empty: lines are dropped (run() gives its own)
 };
 
-// Thread-safe but for start and stop, which belong to the owner. Every process ends with it, children first.
+// Thread-safe but for start and stop, which belong to the owner. Every process ends with it: the roots first, in
+// reverse order, then all others at once.
 class node {
  public:
   // Errors: bad_name, name_taken (names the holder), io, not_allowed (run directory, cookie file), bad_config.
   [[nodiscard]] static result<std::unique_ptr<node>> start(node_options options);
+  // Stops it, and waits, without bound, for what C++ cannot end: functions of blocking() and processes that hold their
+  // worker run to their end, because they may still use what the program would take away.
   ~node();
   node(const node&) = delete;
   node& operator=(const node&) = delete;
 
-  // Ends all processes (those registered as roots first, in reverse order, with `shutdown`), leaves the cluster, joins
-  // the threads. True when everything ended within `limit`; what had not is killed. Idempotent.
+  // Ends all processes (those registered as roots first, in reverse order, with `shutdown`) and leaves the cluster.
+  // True when everything ended within `limit`; what had not is killed, which a process that holds its worker notices
+  // when it lets go: 5 s more are waited for it. Idempotent.
   bool stop(duration limit = std::chrono::seconds(30));
 
   [[nodiscard]] const std::string& name() const noexcept;  // "nonode@nohost" when not alive

@@ -5,6 +5,7 @@
 // (<troupe/spawn.hpp>, <troupe/handle.hpp>, <troupe/node.hpp>).
 // Sources of the semantics: erlang(3) send, link, monitor, exit, process_flag, register; features.md A.2, A.3.
 #include <atomic>
+#include <exception>
 #include <functional>
 #include <source_location>
 #include <string>
@@ -19,6 +20,11 @@
 namespace troupe {
 
 class node;
+
+// What happens to a process that sends to another node faster than the network takes it (`queue_bytes` of the node).
+// park: what it sends waits, and so does the process, at its next receive, sleep or yield, until all of it has left or
+// the connection is lost; a call's wait is not held. refuse: the message is dropped and counted.
+enum class when_full : std::uint8_t { park, refuse };
 
 // Whom to address: a pid, a local name, or a name on a node. Converts from each, so that every function below takes
 // all.
@@ -60,6 +66,25 @@ struct wait_state {
   std::source_location where;
 };
 
+// Runs a test of a waiting message, which stays where it is. What the test throws is kept in `failure` and ends the
+// wait: it belongs to the code that waits, not to the worker that looks.
+template <class Test>
+bool test_waiting(wait_state& wait, envelope& candidate, std::exception_ptr& failure, Test&& test) {
+  if (failure) return false;
+  message view(&candidate);
+  bool fits = false;
+  try {
+    fits = test(std::as_const(view));
+  } catch (...) {
+    failure = std::current_exception();
+    wait.timed_out = true;
+  }
+  (void)view.release();
+  return fits;
+}
+
+struct cannot_fail {};
+
 }  // namespace detail
 
 // One-shot or repeating; ends with its owner.
@@ -89,6 +114,7 @@ class [[nodiscard]] receive_awaiter : private detail::wait_state {
   bool suspend(std::coroutine_handle<> caller);
   static bool fits(detail::wait_state& self, detail::envelope& candidate);
   process& self_;
+  [[no_unique_address]] std::conditional_t<std::same_as<T, message>, detail::cannot_fail, std::exception_ptr> failure_;
 };
 
 // The same with a predicate on the whole message.
@@ -107,6 +133,7 @@ class [[nodiscard]] receive_if_awaiter : private detail::wait_state {
   bool suspend(std::coroutine_handle<> caller);
   process& self_;
   Predicate predicate_;
+  std::exception_ptr failure_;
 };
 
 class [[nodiscard]] sleep_awaiter : private detail::wait_state {
@@ -150,7 +177,8 @@ class process : public detail::runnable {
   void set_metadata(std::string_view key, value item);  // goes with every later log line of this process
   void set_label(std::string text);                     // shown by ps and info
 
-  // -- messages. Sending never waits, never fails: what cannot be delivered is counted (`troupe info`).
+  // -- messages. Sending never waits, never fails: what cannot be delivered is counted (`troupe info`). A call that was
+  // received and is sent on keeps its caller, who gets the answer of whoever replies.
   template <sendable T>
   void send(const address& to, T&& content) {
     if constexpr (std::same_as<std::remove_cvref_t<T>, message>) send_envelope(to, content.release());
@@ -158,6 +186,14 @@ class process : public detail::runnable {
       send_envelope(to,
                     detail::make_envelope<std::remove_cvref_t<T>>(detail::signal::message, std::forward<T>(content)));
   }
+  // The same, but never parks, and says what became of the message on this side: noproc (no such local process or
+  // name), overloaded (a full mailbox, too much waits for that node), noconnection (that node cannot be reached; a dial
+  // that begins now is no error), too_large.
+  template <sendable T>
+  result<void> try_send(const address& to, T&& content) {
+    return try_send_envelope(to, message(std::forward<T>(content)).release());
+  }
+  void on_full(when_full policy) noexcept;  // park, unless said otherwise
   [[nodiscard]] receive_awaiter<> receive(duration limit,
                                           std::source_location where = std::source_location::current()) noexcept {
     return receive_awaiter<>(*this, limit, where);
@@ -168,7 +204,8 @@ class process : public detail::runnable {
                                            std::source_location where = std::source_location::current()) noexcept {
     return receive_awaiter<T>(*this, limit, where);
   }
-  // The oldest message for which `predicate(const message&)` says yes. Capture by reference only (style: GCC 12).
+  // The oldest message for which `predicate(const message&)` says yes. Capture by reference only (style: GCC 12). What
+  // it throws, this await throws; the message stays.
   template <class Predicate>
   [[nodiscard]] receive_if_awaiter<Predicate> receive_if(Predicate predicate, duration limit,
                                                          std::source_location where = std::source_location::current()) {
@@ -225,6 +262,7 @@ class process : public detail::runnable {
   // For libraries over the runtime (servers, scripts); not for programs.
   [[nodiscard]] detail::core& core() const noexcept { return *core_; }
   void send_envelope(const address& to, detail::envelope* e);
+  result<void> try_send_envelope(const address& to, detail::envelope* e);
   void reply_envelope(message& call, detail::envelope* e);
   [[nodiscard]] std::uint64_t make_ref_id() noexcept;
   [[nodiscard]] ref make_ref() noexcept;
@@ -235,7 +273,7 @@ class process : public detail::runnable {
   process() = default;
   timer start_timer(duration first, duration period, const address& to, message content);
 
-  // 192 bytes a process at most: what not every process has lives in `cold_`.
+  // Small, because there may be a million: what not every process has lives in `cold_`.
   std::atomic<std::uint64_t> inbox_{0};
   detail::envelope* first_ = nullptr;  // fetched, in order
   detail::envelope* last_ = nullptr;
@@ -247,8 +285,8 @@ class process : public detail::runnable {
   detail::wait_state* wait_ = nullptr;
   time_point armed_ = time_point::max();  // when the one timer entry of this process fires
   pid leader_;
-  const char* entry_ = nullptr;  // what it was spawned as
-  std::uint64_t parent_ = 0;     // id of its local spawner
+  std::atomic<const char*> entry_{nullptr};  // what it was spawned as; read by others while it runs
+  std::uint64_t parent_ = 0;                 // id of its local spawner
   std::atomic<std::uint64_t> reductions_{0};
   std::atomic<std::uint32_t> generation_{0};
   std::uint32_t index_ = 0;
@@ -259,6 +297,7 @@ class process : public detail::runnable {
   std::int32_t budget_ = 0;
   std::atomic<std::uint8_t> status_{0};
   std::uint8_t flags_ = 0;
+  std::uint8_t held_ = 0;  // by so many nodes that do not take what it sent
 };
 
 // -- the rest is how the awaiters work --------------------------------------------------------------------------------
@@ -280,17 +319,16 @@ receive_awaiter<T>::receive_awaiter(process& self, duration limit, std::source_l
   where = place;
 }
 template <class T>
-bool receive_awaiter<T>::fits(detail::wait_state&, detail::envelope& candidate) {
+bool receive_awaiter<T>::fits(detail::wait_state& self, detail::envelope& candidate) {
   if constexpr (std::same_as<T, message>) {
     return true;
   } else {
     if (candidate.type == &detail::type_of<T>) return true;
-    message view(&candidate);
-    bool match = false;
-    if constexpr (tagged<T>) match = view.tag() == T::troupe_tag();
-    else match = static_cast<bool>(from_value<T>(view.to_value()));
-    (void)view.release();
-    return match;
+    auto is_one = [](const message& view) {
+      if constexpr (tagged<T>) return view.tag() == T::troupe_tag();
+      else return static_cast<bool>(from_value<T>(view.to_value()));
+    };
+    return detail::test_waiting(self, candidate, static_cast<receive_awaiter&>(self).failure_, is_one);
   }
 }
 template <class T>
@@ -304,6 +342,9 @@ bool receive_awaiter<T>::suspend(std::coroutine_handle<> caller) {
 }
 template <class T>
 result<T> receive_awaiter<T>::await_resume() {
+  if constexpr (!std::same_as<T, message>) {
+    if (failure_) std::rethrow_exception(failure_);
+  }
   if (!found) return result<T>(detail::timeout_error(*this));
   message taken(found);
   if constexpr (std::same_as<T, message>) {
@@ -321,10 +362,8 @@ receive_if_awaiter<Predicate>::receive_if_awaiter(process& self, Predicate predi
                                                   std::source_location place)
     : self_(self), predicate_(std::move(predicate)) {
   match = [](detail::wait_state& wait, detail::envelope& candidate) {
-    message view(&candidate);
-    bool yes = static_cast<receive_if_awaiter&>(wait).predicate_(std::as_const(view));
-    (void)view.release();
-    return yes;
+    auto& waiting = static_cast<receive_if_awaiter&>(wait);
+    return detail::test_waiting(wait, candidate, waiting.failure_, waiting.predicate_);
   };
   deadline = detail::wait_deadline(self, limit);
   where = place;
@@ -340,6 +379,7 @@ bool receive_if_awaiter<Predicate>::suspend(std::coroutine_handle<> caller) {
 }
 template <class Predicate>
 result<message> receive_if_awaiter<Predicate>::await_resume() {
+  if (failure_) std::rethrow_exception(failure_);
   if (!found) return detail::timeout_error(*this);
   return result<message>(message(found));
 }

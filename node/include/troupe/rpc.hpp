@@ -2,10 +2,16 @@
 // Functions and processes of other nodes' catalogues.
 //     auto small = co_await troupe::rpc::call<Image>(self, "images@hostb", "image.resize", picture, 320).within(2s);
 //     auto worker = co_await troupe::spawn_on(self, "images@hostb", "image.worker", queue_name).linked();
+//     auto loads = co_await troupe::rpc::multicall<double>(self, names, "load.now").within(1s);   // one for each name
+//     auto later = troupe::rpc::async<Image>(self, "images@hostb", "image.resize", picture, 320);
+//     auto image = co_await later.within(5s);                              // result<Image>; or `later` is given up
 // Each call runs in a process of its own, whose group leader is the caller's: what it prints comes back. This node's
 // own name works too, without network. Errors: undef (no such function there), bad_argument (names the argument),
 // exception (type and text), exited (the text is the reason), noconnection, timeout, overloaded, too_large, whatever
 // the function returned; `maybe_executed()` tells whether it may have run.
+#include <functional>
+#include <memory>
+
 #include <troupe/cluster.hpp>
 #include <troupe/spawn.hpp>
 
@@ -26,6 +32,19 @@ template <class... Args>
   (items.push_back(argument_value(args)), ...);
   return value(std::move(items));
 }
+
+// A call under way in a process of its own, until its outcome is taken or given up. Thread-safe.
+struct pending_call;
+using pending_work = std::move_only_function<task<result<message>>(process&)>;
+
+// `what` names it in errors: "image.resize on images@hostb". No process for it: that error is its outcome.
+[[nodiscard]] std::shared_ptr<pending_call> begin_pending(process& self, std::string what, pending_work work);
+[[nodiscard]] std::shared_ptr<pending_call> begin_pending(process& self, remote_request what);
+void give_up(pending_call& call) noexcept;
+[[nodiscard]] bool is_answered(pending_call& call);
+// True when the outcome is there, else `self` will be woken with it.
+[[nodiscard]] bool watch_pending(process& self, pending_call& call, wait_state& wait, duration limit);
+[[nodiscard]] result<message> take_pending(pending_call& call, wait_state& wait);
 
 template <class T>
 concept rpc_argument = await_safe<T> && (std::is_convertible_v<const std::remove_cvref_t<T>&, std::string_view> ||
@@ -53,6 +72,130 @@ void cast(process& self, std::string node, std::string function, Args&&... args)
   detail::remote_request what(detail::remote_request::kind::rpc, std::move(node), std::move(function),
                               detail::argument_list(args...));
   detail::cast_request(self, what);
+}
+
+template <class R>
+class [[nodiscard]] pending_awaiter : private detail::wait_state {
+ public:
+  pending_awaiter(process& self, detail::pending_call& call, duration limit, std::source_location place)
+      : self_(self), call_(call), limit_(limit) {
+    where = place;
+    takes_messages = false;
+  }
+
+  bool await_ready() { return detail::watch_pending(self_, call_, *this, limit_); }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> caller) {
+    detail::begin_wait(self_, *this, caller);
+    return true;
+  }
+  result<R> await_resume() {
+    auto got = detail::take_pending(call_, *this);
+    if (!got) return result<R>(std::move(got.error()));
+    if constexpr (std::is_void_v<R>) {
+      return {};
+    } else if constexpr (std::same_as<R, value>) {
+      return result<value>(got->to_value());
+    } else {
+      error why;
+      R* content = got->template get<R>(&why);
+      if (!content) return result<R>(std::move(why));
+      return result<R>(std::move(*content));
+    }
+  }
+
+ private:
+  process& self_;
+  detail::pending_call& call_;
+  duration limit_;
+};
+
+// A call that was begun. Owner: the process that began it, which awaits it once it wants the outcome: 5 s unless
+// `.within` says otherwise. errc::timeout leaves it under way, to be awaited again; an outcome is given once (then
+// errc::cancelled). Destroying it gives it up: its outcome is dropped, the function goes on where it runs.
+template <class R = value>
+class [[nodiscard]] pending {
+ public:
+  pending(process& self, std::shared_ptr<detail::pending_call> call) : self_(&self), call_(std::move(call)) {}
+  pending(pending&&) noexcept = default;
+  pending& operator=(pending&& other) noexcept {
+    std::swap(self_, other.self_);
+    std::swap(call_, other.call_);
+    return *this;
+  }
+  ~pending() {
+    if (call_) detail::give_up(*call_);
+  }
+
+  [[nodiscard]] bool ready() const { return detail::is_answered(*call_); }  // then awaiting it does not wait
+  [[nodiscard]] pending_awaiter<R> within(duration limit,
+                                          std::source_location where = std::source_location::current()) & {
+    return pending_awaiter<R>(*self_, *call_, limit, where);
+  }
+  pending_awaiter<R> operator co_await() & { return within(default_call_time); }
+
+ private:
+  process* self_;
+  std::shared_ptr<detail::pending_call> call_;
+};
+
+// Begins the call and returns at once; others may follow before it is awaited.
+template <class R = value, detail::rpc_argument... Args>
+[[nodiscard]] pending<R> async(process& self, std::string node, std::string function, Args&&... args) {
+  return pending<R>(
+      self, detail::begin_pending(self, detail::remote_request(detail::remote_request::kind::rpc, std::move(node),
+                                                               std::move(function), detail::argument_list(args...))));
+}
+
+template <class R>
+task<std::vector<result<R>>> gather(process& self, std::vector<pending<R>> calls, duration limit) {
+  std::vector<result<R>> out;
+  out.reserve(calls.size());
+  const time_point until = detail::wait_deadline(self, limit);
+  for (pending<R>& one : calls) {
+    const duration left = until == time_point::max() ? wait_forever : std::max(duration::zero(), until - self.now());
+    auto got = co_await one.within(left);
+    out.push_back(std::move(got));
+  }
+  co_return out;
+}
+
+// Await it: a result for each node, in their order. All are asked at once, and one deadline holds for all.
+template <class R>
+class [[nodiscard]] multicall_awaitable {
+ public:
+  multicall_awaitable(process& self, std::vector<std::string> nodes, std::string function, value arguments)
+      : self_(self), nodes_(std::move(nodes)), function_(std::move(function)), arguments_(std::move(arguments)) {}
+
+  multicall_awaitable&& within(duration limit) && {
+    limit_ = limit;
+    return std::move(*this);
+  }
+  auto operator co_await() && {
+    std::vector<pending<R>> calls;
+    calls.reserve(nodes_.size());
+    for (std::string& node : nodes_) {
+      calls.emplace_back(
+          self_, detail::begin_pending(self_, detail::remote_request(detail::remote_request::kind::rpc, std::move(node),
+                                                                     function_, arguments_)));
+    }
+    running_ = gather<R>(self_, std::move(calls), limit_);
+    return std::move(running_).operator co_await();
+  }
+
+ private:
+  process& self_;
+  std::vector<std::string> nodes_;
+  std::string function_;
+  value arguments_;
+  duration limit_ = default_call_time;
+  task<std::vector<result<R>>> running_;
+};
+
+template <class R = value, detail::rpc_argument... Args>
+[[nodiscard]] multicall_awaitable<R> multicall(process& self, std::vector<std::string> nodes, std::string function,
+                                               Args&&... args) {
+  return multicall_awaitable<R>(self, std::move(nodes), std::move(function), detail::argument_list(args...));
 }
 
 }  // namespace rpc

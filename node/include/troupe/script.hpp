@@ -5,6 +5,7 @@
 // ends that evaluation alone.
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <troupe/catalogue.hpp>
@@ -24,10 +25,14 @@ struct limits {
 // value).
 [[nodiscard]] task<result<value>> evaluate(process& self, std::string source, list arguments = {}, limits budget = {});
 
+// The label of the process that evaluates what is typed into a session.
+inline constexpr std::string_view evaluator_label = "shell evaluator";
+
 // -- the messages of a session --------------------------------------------------------------------------------------
 // A tool spawns the catalogue's process `troupe.lua` with {terminal = pid}: a session, whose variables persist. What it
-// prints goes to `terminal` as "io.put" (<troupe/io.hpp>), the answers below go there too. The session ends when the
-// terminal ends; processes spawned from it live on. Evaluations run one at a time, in the order in which they came.
+// prints goes to `terminal` as "io.put" (<troupe/io.hpp>), and a printer that is fast waits until the terminal has
+// answered an "io.sync"; the answers below go there too. The session ends when the terminal ends; processes spawned
+// from it live on. Evaluations run one at a time, in the order in which they came.
 
 struct lua_eval {
   std::int64_t id = 0;
@@ -64,7 +69,8 @@ struct lua_interrupt {
 
 namespace troupe {
 
-// Adds the process `troupe.lua`.
+// Adds the process `troupe.lua`, which is also what runs functions of Lua that other nodes spawn here, and the function
+// `troupe.lua_call`, by which they call functions of Lua's library.
 void offer_script(catalogue& offers);
 
 }  // namespace troupe

@@ -43,6 +43,7 @@ struct server_context {
   value (*redact)(const void* state, value shown) = nullptr;
   std::uint64_t handled = 0, refused = 0;
   bool suspended = false;
+  bool given_away = false;  // the content of the last message was moved into its handler
   std::optional<exit_reason> ending;
 };
 
@@ -96,6 +97,62 @@ task<> begin_hook(Hook&& hook) {
     return task<>();
   }
 }
+
+// State has a handler of just these parameters.
+template <class State, class R, class... Given>
+concept handler_of = requires { static_cast<R (State::*)(Given...)>(&State::on); } ||
+                     requires { static_cast<R (State::*)(Given...) const>(&State::on); };
+// It leaves the message whole: what the report of an end shows as the last one.
+template <class State, class M, class R>
+concept handled_by_reference = handler_of<State, R, const M&> || handler_of<State, R, process&, const M&> ||
+                               handler_of<State, R, process&, const M&, message&>;
+
+// Longer messages are not copied for a report that will hardly ever be written.
+inline constexpr std::size_t most_copied = 4096;
+
+template <class Field>
+std::size_t size_of_field(const Field& field) {
+  if constexpr (std::same_as<Field, value>) {
+    if (field.text()) return field.text()->size();
+    if (field.binary()) return field.binary()->size();
+    return field.items() || field.entries() ? most_copied : sizeof(value);
+  } else if constexpr (requires {
+                         { field.size() } -> std::convertible_to<std::size_t>;
+                       }) {
+    // A container of containers may be anything: as if each were of a middle size.
+    constexpr bool flat = requires { requires std::is_trivially_copyable_v<typename Field::value_type>; };
+    return field.size() * (flat ? 1 : 64);
+  } else {
+    return sizeof(Field);
+  }
+}
+template <class M>
+std::size_t rough_size(const M& content) {
+  std::size_t out = 0;
+  M::troupe_each(content, [&out](std::string_view, const auto& field) {
+    out += size_of_field(field);
+    return true;
+  });
+  return out;
+}
+
+// Gives a message its content back that a handler by value has taken, unless the message itself went away. A handler
+// that is a coroutine has moved it into its frame by then.
+template <class M>
+class kept_content {
+ public:
+  kept_content(message& request, M& content) : request_(request), content_(content), copy_(std::as_const(content)) {}
+  kept_content(const kept_content&) = delete;
+  ~kept_content() {
+    const envelope* now = request_.peek();
+    if (now && now->payload() == &content_ && now->type == &type_of<M>) content_ = std::move(copy_);
+  }
+
+ private:
+  message& request_;
+  M& content_;
+  M copy_;
+};
 
 template <class R>
 value shown_reply(const R& given) {
@@ -160,6 +217,24 @@ struct server_loop {
   template <class M>
   static void run(process& self, State& state, server_context& context, message& request, task<>& pending) {
     M& content = *static_cast<M*>(request.peek()->payload());
+    using returned = decltype(invoke(self, state, content, request));
+    if constexpr (std::is_trivially_copyable_v<M> || handled_by_reference<State, M, returned>) {
+      context.given_away = false;
+    } else if constexpr (std::copy_constructible<M> && std::is_nothrow_move_assignable_v<M>) {
+      context.given_away = rough_size(content) > most_copied;
+      if (!context.given_away) {
+        const kept_content<M> kept(request, content);
+        return handle<M>(self, state, context, request, content, pending);
+      }
+    } else {
+      context.given_away = true;
+    }
+    handle<M>(self, state, context, request, content, pending);
+  }
+
+  template <class M>
+  static void handle(process& self, State& state, server_context& context, message& request, M& content,
+                     task<>& pending) {
     ++context.handled;
     std::string traced;
     if (calls_traced(self)) [[unlikely]]

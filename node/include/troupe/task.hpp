@@ -3,6 +3,7 @@
 // destroyed with its handle. Never resumed by anything but the process's own trampoline.
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <source_location>
@@ -16,9 +17,10 @@ class task;
 
 namespace detail {
 
-// What a worker runs: a process. Linked into at most one run queue.
+// What a worker runs: a process. Linked into at most one run queue, and at most once among the timers.
 struct runnable {
   runnable* next_run = nullptr;
+  std::uint32_t timer_place = 0;  // its scheduler's: its place in the heap of timers, from 1; 0: none
 };
 
 // Frames come from per-thread free lists and count towards the process that runs. Not inline: thread-local storage must

@@ -189,6 +189,19 @@ result<void> config::set(std::string_view path, std::string_view text, std::stri
   return {};
 }
 
+result<void> config::set_value(std::string_view path, const value& given, std::string_view source) {
+  if (!table_) return error(errc::not_found, std::string(path) + ": this node has no configuration");
+  const config_key* key = table_->schema.find(path);
+  if (!key) return error(errc::not_found, unknown_key(table_->schema, path));
+  auto taken = from_file(*key, given);
+  if (!taken) return error(taken.error().code(), std::string(path) + ": " + taken.error().text());
+  std::lock_guard guard(table_->mutex);
+  auto& slot = table_->slots.find(path)->second;
+  slot.current = std::move(*taken);
+  slot.source = source;
+  return {};
+}
+
 std::vector<config_line> config::explain() const {
   std::vector<config_line> out;
   if (!table_) return out;

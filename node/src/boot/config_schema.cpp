@@ -130,6 +130,24 @@ const config_schema& node_config_schema() {
     keys.boolean("node.hidden", false, "connects to others without being listed");
     keys.boolean("node.distribution", true, "false: only tools of this host may connect, by the control key");
     keys.texts("node.listen", {}, "further endpoints, such as \"tcp://127.0.0.1:4370\"");
+    keys.texts("node.peers", {},
+               "nodes to be connected to whenever they are there: \"b@localhost\", \"c@hostc=tcp://hostc:4370\"");
+    keys.text("node.mesh", "automatic",
+              "\"automatic\": connect to every node that those it meets know; \"explicit\": to those named alone")
+        .one_of({"automatic", "explicit"});
+    keys.texts("node.allow", {}, "globs: nodes that may connect or be connected to; empty: all");
+    keys.texts("node.deny", {}, "globs: nodes that may not, even if allowed");
+    keys.texts("node.wait_for", {}, "nodes that must be connected before the application starts");
+    keys.time("node.wait_within", 7s, "how long that may take").between(0s, 1h);
+    keys.boolean("node.wait_optional", false, "true: start without those that are not there by then");
+    keys.time("node.tick", 15s,
+              "a peer that is silent for four of these is lost; with a peer the smaller of both counts")
+        .between(10ms, 10min);
+    keys.integer("node.message_bytes", std::int64_t{1} << 31, "longest message from another node")
+        .between(1 << 20, std::int64_t{1} << 40);
+    keys.text("node.encryption", "auto",
+              "tcp that is encrypted: \"auto\", all that may leave this host, or \"always\", loopback too")
+        .one_of({"auto", "always"});
     keys.boolean("node.plain_text", false, "allows tcp off loopback without encryption");
     keys.text("node.cookie_file", "",
               "file (0600) with the cluster's cookie; empty: TROUPE_COOKIE, then ~/.troupe/cookie");
@@ -138,6 +156,8 @@ const config_schema& node_config_schema() {
     keys.integer("node.workers", 0, "threads that run processes; 0: one less than there are cores").between(0, 1024);
     keys.integer("node.max_processes", 1 << 22, "most processes at a time").between(16, 1 << 28);
     keys.integer("node.mailbox_limit", 0, "most waiting messages of a process; 0: no limit").at_least(0);
+    keys.time("node.stall_after", 100ms, "a process that holds its worker longer is reported while it does; 0s: never")
+        .between(0s, 1h);
     keys.time("node.stop_within", 30s, "deadline of an orderly stop; what has not ended then is killed")
         .between(0s, 1h);
     std::vector<std::string> levels;

@@ -3,6 +3,7 @@
 #include <troupe/node.hpp>
 #include <troupe/process.hpp>
 
+#include "observe/log_writer.hpp"
 #include "runtime/core.hpp"
 
 namespace troupe {
@@ -21,6 +22,30 @@ class config_holder final : public detail::service {
 config config_in(detail::core& core) {
   auto* holder = core.find<config_holder>();
   return holder ? holder->values() : config();
+}
+
+constexpr std::string_view log_level_key = "log.level";
+
+// The node's own keys are looked at when it starts, and never again.
+bool read_at_start(std::string_view key) {
+  return (key.starts_with("node.") || key.starts_with("log.")) && key != log_level_key;
+}
+
+result<void> set_running(process& self, std::string_view key, const value& given) {
+  constexpr std::string_view source = "set at run time";
+  config values(self);
+  const bool known = node_config_schema().find(key) != nullptr;
+  if (known && read_at_start(key)) {
+    return error(errc::not_allowed,
+                 std::string(key) + " is read when the node starts: change the configuration, restart");
+  }
+  auto done = given.text() ? values.set(key, *given.text(), source) : values.set_value(key, given, source);
+  if (!done || key != log_level_key) return done;
+  auto* writer = dynamic_cast<internal::log_writer*>(self.core().log());
+  if (auto level = values.get<std::string>(key); writer && level) {
+    if (auto parsed = parse_log_level(*level)) writer->level(*parsed);
+  }
+  return done;
 }
 
 value line_value(const config_line& line) {
@@ -51,13 +76,10 @@ void offer_config(catalogue& offers) {
       },
       "every key with its value, where it comes from, its default and what it means");
   offers.function(
-      "troupe.config_set",
-      [](process& self, std::string key, value given) -> result<void> {
-        std::string text = given.text() ? *given.text() : given.print();
-        config values(self);
-        return values.set(key, text, "set at run time");
-      },
-      "troupe.config_set(key, value): changes a value in the running node; nothing is written to a file");
+      "troupe.config_set", [](process& self, std::string key, value given) { return set_running(self, key, given); },
+      "troupe.config_set(key, value): changes a value in the running node, not those that are read at its start; "
+      "nothing "
+      "is written to a file");
 }
 
 }  // namespace internal

@@ -4,6 +4,7 @@
 
 #include <troupe/bus/hub.hpp>
 #include <troupe/bus/run_directory.hpp>
+#include <troupe/cluster.hpp>
 #include <troupe/node.hpp>
 #include <troupe/script.hpp>
 
@@ -31,8 +32,74 @@ result<void> offer_own_functions(catalogue& offers) {
 
 unsigned default_workers() { return std::max(2u, std::thread::hardware_concurrency()) - 1; }
 
+// ZeroMQ's own. A handshake of CURVE holds one of them for two milliseconds, in which its other connections wait.
+unsigned io_threads(bool encrypting) { return encrypting && std::thread::hardware_concurrency() >= 4 ? 2 : 1; }
+
 // 32 bits are enough to tell lives apart, and a pid stays readable.
 std::uint64_t draw_creation(random_source& random) { return 1 + random.below(0xffff'ffffu); }
+
+// "NODE" is looked for in the run directory, "NODE=ENDPOINT" there too.
+result<void> add_peers(const node_options& options, internal::distribution_options& made) {
+  auto wanted = [&made](std::string_view given) -> result<std::string> {
+    auto name = complete_node_name(given);
+    if (name && std::find(made.wanted.begin(), made.wanted.end(), *name) == made.wanted.end()) {
+      made.wanted.push_back(*name);
+    }
+    return name;
+  };
+  for (const std::string& text : options.peers) {
+    const auto equals = text.find('=');
+    auto name = wanted(std::string_view(text).substr(0, equals));
+    if (!name) return error(errc::bad_config, "peer \"" + text + "\": " + name.error().text());
+    if (equals == std::string::npos) continue;
+    auto where = bus::endpoint::parse(std::string_view(text).substr(equals + 1));
+    if (!where) return error(errc::bad_config, "peer \"" + text + "\": " + where.error().text());
+    made.peers[*name].push_back(std::move(*where));
+  }
+  for (const std::string& text : options.wait_for) {
+    if (auto name = wanted(text); !name) return error(errc::bad_config, "wait_for: " + name.error().text());
+  }
+  return {};
+}
+
+// The nodes of `wait_for` are wanted, so they are dialled until they are there.
+result<void> wait_for_nodes(node& here) {
+  const node_options& options = here.options();
+  if (options.wait_for.empty()) return {};
+  auto missing = [&here, &options] {
+    const std::vector<std::string> up = nodes(here, node_class::connected);
+    std::vector<std::string> out;
+    for (const std::string& text : options.wait_for) {
+      const std::string name = *complete_node_name(text);
+      if (name != here.name() && std::find(up.begin(), up.end(), name) == up.end()) out.push_back(name);
+    }
+    return out;
+  };
+  auto door = here.make_handle();
+  if (!door) return door.error();
+  auto wait = [&missing, within = options.wait_within](process& self) -> task<> {
+    monitor_nodes(self, true, node_class::connected);
+    const time_point deadline = deadline_after(self.now(), within);
+    while (!missing().empty()) {
+      auto event = co_await self.receive(deadline - self.now());
+      if (!event) break;
+    }
+  };
+  if (auto waited = (*door)->run(options.wait_within + std::chrono::seconds(5), wait); !waited) {
+    return waited.error();
+  }
+  const auto left = missing();
+  if (left.empty()) return {};
+  std::string text;
+  for (const std::string& name : left) text += (text.empty() ? "" : ", ") + name;
+  const error why = here.core().find<internal::distribution>()->last_failure(left.front());
+  if (why.code() != errc::none) text += " (" + why.message() + ")";
+  if (options.wait_optional) {
+    here.log().warning("started without nodes that were waited for", {{"missing", text}});
+    return {};
+  }
+  return error(errc::noconnection, "waited for nodes that are not there: " + text);
+}
 
 // What connects: where nodes of this host are found, this life's claim on its name, the bus.
 result<internal::distribution_options> prepare_distribution(const node_options& options, const std::string& name,
@@ -46,23 +113,23 @@ result<internal::distribution_options> prepare_distribution(const node_options& 
     if (!claim) return claim.error();
     made.claim = std::move(*claim);
   }
+  bool encrypting = options.plain_text == plain_text::nowhere;
   if (options.distribution) {
     made.cookie = options.cookie;
     for (const std::string& text : options.listen) {
       auto where = bus::endpoint::parse(text);
       if (!where) return error(errc::bad_config, "listen \"" + text + "\": " + where.error().text());
-      if (!where->is_local() && !options.plain_text) {
-        return error(errc::not_allowed,
-                     "listen \"" + text +
-                         "\": traffic off this host would be readable by others; encryption is not there "
-                         "yet, so plain text must be allowed by name (node.plain_text, --plain-text)");
-      }
+      const bus::security secrets{.cookie = options.cookie, .plain_text_allowed = options.plain_text};
+      const auto over = bus::channel_over(*where, secrets);
+      if (!over) return error(over.error().code(), "listen \"" + text + "\": " + over.error().text());
+      encrypting = encrypting || *over == bus::channel::encrypted;
       made.listen.push_back(std::move(*where));
     }
     if (options.tool && !made.listen.empty()) return error(errc::not_allowed, "a tool never listens");
+    if (auto known = add_peers(options, made); !known) return known.error();
   }
   made.loop = bus::make_loop();
-  auto transport = bus::zmq_transport(*made.loop);
+  auto transport = bus::zmq_transport(*made.loop, io_threads(encrypting));
   if (!transport) return transport.error();
   made.transport = std::move(*transport);
   return made;
@@ -102,6 +169,7 @@ result<std::unique_ptr<node>> node::start(node_options options) {
   if (alive) {
     auto joined = internal::start_distribution(core, std::move(network));
     if (!joined) return joined.error();
+    if (auto there = wait_for_nodes(*made); !there) return there.error();
   }
   return made;
 }

@@ -21,11 +21,15 @@
 #include "dist/distribution.hpp"
 #include "observe/log_writer.hpp"
 #include "runtime/core.hpp"
+#include "sched/scheduler.hpp"
 
 namespace troupe {
 namespace {
 
 using namespace internal;
+
+// What somebody's code has thrown, in words. Inside a handler.
+std::string thrown_text() { return detail::reason_of(std::current_exception()).text(); }
 
 // That somebody wants this program to stop, and why. Thread-safe; `fd` wakes the main thread.
 class stop_wish {
@@ -80,14 +84,41 @@ class program {
     raise_file_limit();
     open_log(*values);
     signal_watch signals([this](int number) { on_signal(number); });
+    stop_within_ = values->get<duration>("node.stop_within").value_or(std::chrono::seconds(30));
     int code = start(*values);
-    if (code == exit_ok) code = serve(values->get<duration>("node.stop_within").value_or(std::chrono::seconds(30)));
+    if (code == exit_ok) code = serve();
+    let_go();
     node_.reset();
     log_->stop(std::chrono::seconds(2));
     return code;
   }
 
  private:
+  // The node waits for what C++ cannot end. A program that was told to stop does not: what still holds a thread when
+  // the time is over is named, and goes with it.
+  void let_go() {
+    if (!node_) return;
+    if (!stop_deadline_) stop_node(stop_within_);
+    detail::core& core = node_->core();
+    const duration left = *stop_deadline_ - std::chrono::steady_clock::now();
+    // A worker that has left runs no process any more: first all must have ended.
+    if (core.end_processes(core.clock().now()) &&
+        core.scheduler().leave(std::max<duration>(left, std::chrono::milliseconds(500)))) {
+      return;
+    }
+    for (const std::string& holder : core.held_threads())
+      node_->log().critical("ended by force: this still holds a thread", {{"holder", holder}});
+    console_.reset();  // writes what was printed
+    log_->stop(std::chrono::seconds(2));
+    std::_Exit(exit_failed);
+  }
+
+  // As node::stop does; what takes longer than `limit` is for `let_go`.
+  bool stop_node(duration limit) {
+    stop_deadline_ = std::chrono::steady_clock::now() + limit;
+    return node_->stop(limit);
+  }
+
   int did_not_start(const std::string& why) {
     std::cerr << app_.name << ": did not start: " << why << "\n";
     if (log_) {
@@ -165,7 +196,7 @@ class program {
     if (!root) {
       std::string why = root.text();
       main_.reset();
-      node_->stop(std::chrono::seconds(5));
+      stop_node(std::chrono::seconds(5));
       return did_not_start("the application " + app_.name + ": " + why);
     }
     if (root.process()) main_->self().monitor(root.process());
@@ -173,7 +204,7 @@ class program {
   }
 
   // Until somebody asks for a stop or the root supervisor dies; then the orderly end.
-  int serve(duration stop_within) {
+  int serve() {
     int code = exit_ok;
     for (;;) {
       if (!wish_.why().empty()) break;
@@ -195,9 +226,9 @@ class program {
     if (code == exit_ok) node_->log().notice("stopping", {{"reason", value(wish_.why())}});
     else wish_.ask("the root supervisor ended");  // a signal from now on is a second one
     main_.reset();
-    if (!node_->stop(stop_within)) {
+    if (!stop_node(stop_within_)) {
       node_->log().error("not everything ended in time; what was left has been killed",
-                         {{"within", value(print_time(stop_within))}});
+                         {{"within", value(print_time(stop_within_))}});
       return exit_failed;
     }
     node_->log().notice("stopped");
@@ -229,6 +260,8 @@ class program {
   readiness& ready_;
   stop_wish wish_;
   std::atomic<bool> serving_{false};
+  duration stop_within_{};
+  std::optional<std::chrono::steady_clock::time_point> stop_deadline_;  // of the stop that was asked for
   std::shared_ptr<log_writer> log_;
   std::unique_ptr<console> console_;
   std::unique_ptr<node> node_;
@@ -284,8 +317,8 @@ int run(int argc, char** argv, application app) {
   std::string name = app.name;
   try {
     return run_checked(argc, argv, std::move(app));
-  } catch (const std::exception& e) {  // of the application's own start function, or out of memory
-    std::cerr << name << ": did not start: " << e.what() << "\n";
+  } catch (...) {  // out of memory, no thread: the application's own code is caught where it is called
+    std::cerr << name << ": failed: " << thrown_text() << "\n";
     return exit_failed;
   }
 }

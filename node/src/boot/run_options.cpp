@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include <troupe/bus/security.hpp>
+
 #include "boot/local_nodes.hpp"
 
 namespace troupe::internal {
@@ -19,6 +21,7 @@ struct shortcut {
 constexpr shortcut shortcuts[] = {
     {"name", "node.name", nullptr},
     {"listen", "node.listen", nullptr},
+    {"peer", "node.peers", nullptr},
     {"cookie-file", "node.cookie_file", nullptr},
     {"hidden", "node.hidden", "true"},
     {"plain-text", "node.plain_text", "true"},
@@ -45,6 +48,7 @@ command_table run_table(const application& app) {
       {"--set", takes::text, "KEY=VALUE", "set a key of the configuration, over every file", true},
       {"--explain-config", takes::nothing, "", "print every key with its value, source, default and meaning, and end"},
       {"--listen", takes::text, "ENDPOINT", "listen there too: tcp://127.0.0.1:4370", true},
+      {"--peer", takes::text, "NODE", "connect to NODE, or NODE=ENDPOINT, whenever it is there", true},
       {"--plain-text", takes::nothing, "", "allow tcp off loopback without encryption"},
       {"--no-distribution", takes::nothing, "", "only tools of this host may connect"},
       {"--hidden", takes::nothing, "", "connect to others without being listed"},
@@ -101,21 +105,42 @@ result<node_options> options_from(application& app, const config& values, std::o
   out.hidden = required<bool>(values, "node.hidden");
   out.distribution = required<bool>(values, "node.distribution");
   out.listen = required<std::vector<std::string>>(values, "node.listen");
-  out.plain_text = required<bool>(values, "node.plain_text");
+  out.peers = required<std::vector<std::string>>(values, "node.peers");
+  out.mesh =
+      required<std::string>(values, "node.mesh") == "explicit" ? mesh_policy::explicit_only : mesh_policy::automatic;
+  out.allow_nodes = required<std::vector<std::string>>(values, "node.allow");
+  out.deny_nodes = required<std::vector<std::string>>(values, "node.deny");
+  out.wait_for = required<std::vector<std::string>>(values, "node.wait_for");
+  out.wait_within = required<duration>(values, "node.wait_within");
+  out.wait_optional = required<bool>(values, "node.wait_optional");
+  out.wire.tick = std::chrono::duration_cast<std::chrono::milliseconds>(required<duration>(values, "node.tick"));
+  out.wire.message_bytes = required<std::size_t>(values, "node.message_bytes");
+  const bool plain = required<bool>(values, "node.plain_text");
+  const bool always = required<std::string>(values, "node.encryption") == "always";
+  if (plain && always) {
+    return error(errc::bad_config, "node.plain_text allows what node.encryption = \"always\" forbids: choose one");
+  }
+  out.plain_text = plain ? plain_text::anywhere : always ? plain_text::nowhere : plain_text::on_loopback;
   out.run_directory = required<std::string>(values, "node.run_directory");
   out.workers = required<unsigned>(values, "node.workers");
   out.max_processes = required<std::size_t>(values, "node.max_processes");
   out.mailbox_limit = required<std::size_t>(values, "node.mailbox_limit");
+  out.stall_after = required<duration>(values, "node.stall_after");
   out.application = app.name;
   out.version = app.version;
   out.offers = std::move(app.offers);
   if (cookie) {
+    if (auto legal = bus::check_cookie(*cookie); !legal) {
+      return error(errc::bad_argument, "--cookie: " + legal.error().text());
+    }
     out.cookie = std::move(*cookie);
     return out;
   }
   std::string file = required<std::string>(values, "node.cookie_file");
   // Without a cookie only the control key opens this node: tools of this host, which is all that one node needs.
+  const bool needed = out.distribution || !file.empty();  // or asked for
   auto found = find_cookie(file.empty() ? std::nullopt : std::optional(std::move(file)));
+  if (!found && !needed) return out;
   if (!found) return found.error();
   out.cookie = std::move(*found);
   return out;

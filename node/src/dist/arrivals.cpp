@@ -7,28 +7,31 @@ namespace troupe::internal {
 using detail::envelope;
 using detail::signal;
 
-void distribution::arrived(const peer_ptr& p, arrival& a) {
+result<void> distribution::arrived(const peer_ptr& p, arrival& a) {
   if (!a.known) {
     counters_.ignored_signals.fetch_add(1, std::memory_order_relaxed);
-    return;
+    return {};
   }
   switch (a.what) {
     case op::message:
     case op::call:
     case op::reply:
-    case op::reply_error: arrived_content(p, a); return;
-    case op::down: arrived_down(p, a); return;
+    case op::reply_error: arrived_content(p, a); break;
+    case op::down: arrived_down(p, a); break;
     case op::exit:
     case op::exit_asked:
     case op::link:
     case op::unlink:
-    case op::unlink_ack: arrived_link_signal(p, a); return;
-    case op::monitor: arrived_monitor(p, a); return;
-    case op::demonitor: arrived_demonitor(p, a); return;
-    case op::group_leader: deliver(a, detail::make_envelope<pid>(signal::group_leader, a.leader)); return;
+    case op::unlink_ack: arrived_link_signal(p, a); break;
+    case op::monitor: arrived_monitor(p, a); break;
+    case op::demonitor: arrived_demonitor(p, a); break;
+    case op::group_leader: deliver(a, detail::make_envelope<pid>(signal::group_leader, a.leader)); break;
     case op::spawn:
-    case op::rpc: arrived_order(p, *a.order); return;
+    case op::rpc: arrived_order(p, *a.order); break;
+    case op::chunk: return arrived_chunk(p, a);
+    case op::nodes: arrived_nodes(p, a); break;
   }
+  return {};
 }
 
 // To a process or name of this node. One of an earlier life is answered as the core answers it; one of another node is
@@ -48,8 +51,8 @@ void distribution::deliver(const arrival& a, envelope* e) {
 
 void distribution::arrived_content(const peer_ptr& p, arrival& a) {
   switch (a.what) {
-    case op::message: deliver(a, wire_envelope(signal::message, a.body)); return;
-    case op::call: deliver(a, wire_envelope(signal::call, a.body)); return;
+    case op::message: deliver(a, wire_envelope(signal::message, a)); return;
+    case op::call: deliver(a, wire_envelope(signal::call, a)); return;
     default: break;
   }
   if (!a.name.empty() || !core_.is_local(a.to)) {
@@ -95,7 +98,7 @@ void distribution::settle_call(const peer_ptr& p, ticket answered, const arrival
     std::lock_guard lock(p->mutex);
     if (p->state == peer_state::up) p->owed.watching[{answered.who, call.watch}] = {child, {}};
   }
-  deliver(a, a.what == op::reply ? wire_envelope(signal::reply, a.body)
+  deliver(a, a.what == op::reply ? wire_envelope(signal::reply, a)
                                  : detail::make_envelope<error>(signal::reply_error, a.failure));
 }
 
@@ -125,15 +128,14 @@ void distribution::arrived_link_signal(const peer_ptr& p, arrival& a) {
       deliver(a, detail::make_envelope<exit_reason>(signal::exit_asked, exit_reason(std::move(a.reason))));
     return;
   }
-  switch (a.what) {
-    case op::exit:
-    case op::link: {
-      std::lock_guard lock(p->mutex);
-      if (a.what == op::link) p->owed.links.emplace(a.to, a.from);
-      else p->owed.links.erase({a.to, a.from});
-      break;
+  {
+    std::lock_guard lock(p->mutex);
+    const std::pair pair(a.to, a.from);
+    if (a.what == op::link) p->owed.links.insert(pair);
+    if (a.what == op::exit) p->owed.links.erase(pair);
+    if (auto told = p->owed.unlinks.find(pair); a.what == op::unlink_ack && told != p->owed.unlinks.end()) {
+      if (--told->second == 0) p->owed.unlinks.erase(told);
     }
-    default: break;
   }
   switch (a.what) {
     case op::exit:

@@ -46,6 +46,7 @@ value node_event(std::string_view event, const std::string& name, const error* r
 result<void> distribution::admit(const bus::peer_info& peer) {
   if (stopping_.load(std::memory_order_relaxed)) return error(errc::shutting_down, "the node is stopping");
   if (peer.who.name == core_.life()->name) return error(errc::name_taken, "that is this node's own name");
+  if (!peer.who.tool && !may_connect(peer.who.name)) return error(errc::not_allowed, not_allowed_text(peer.who.name));
   if (!core_.options().distribution && !peer.who.tool) {
     return error(errc::not_allowed, "distribution is switched off on " + core_.life()->name + ": it serves tools only");
   }
@@ -72,6 +73,9 @@ void distribution::up(const bus::peer_info& info) {
     }
     p->state = peer_state::up;
     p->info = info;
+    const auto& features = info.who.features;
+    p->takes_chunks = std::find(features.begin(), features.end(), "chunks") != features.end();
+    p->longest = p->takes_chunks ? info.theirs.message_bytes : info.theirs.frame_bytes;
     p->life = std::move(*life);
     p->up_since = core_.clock().now();
     p->retry_wait = {};
@@ -79,6 +83,7 @@ void distribution::up(const bus::peer_info& info) {
     p->last_failure = {};
     p->congested = false;
     connections_[info.id] = {p, false};
+    dials_.erase(info.dial);
     for (auto call = p->owed.calls.begin(); call != p->owed.calls.end();) {
       call->second.sent = true;
       if (!call->second.connects) {
@@ -97,35 +102,13 @@ void distribution::up(const bus::peer_info& info) {
              {{"node", info.who.name}, {"hidden", is_hidden(info)}});
   }
   tell_subscribers("nodeup", p->name, is_hidden(info), nullptr);
-  check_outbox(p);
+  meet_mesh(p);
+  pump(p);
   std::sort(connected.begin(), connected.end());
   for (const ticket& waiter : connected) {
     envelope* reply = detail::make_envelope<value>(signal::reply, true);
     reply->id = waiter.id;
     core_.deliver(waiter.who, reply);
-  }
-}
-
-// What was queued while the other side's limits were not known: a signal that no frame of its holds goes back, the rest
-// out.
-void distribution::check_outbox(const peer_ptr& p) {
-  std::vector<ticket> refused;
-  {
-    std::lock_guard lock(p->mutex);
-    if (p->state != peer_state::up) return;
-    std::erase_if(p->outbox, [&](const bytes& one) {
-      if (one.size() <= p->info.theirs.frame_bytes) return false;
-      arrival a;  // such a frame holds one signal
-      auto read = decode_signal(one, core_.options().wire, p->life.get(), core_.life(), a);
-      if (read && (a.what == op::call || a.order)) refused.push_back({a.from, a.order ? a.order->id : a.id});
-      counters_.refused_too_large.fetch_add(1, std::memory_order_relaxed);
-      return true;
-    });
-    for (const ticket& one : refused) p->owed.calls.erase(one);
-    flush_locked(*p);
-  }
-  for (const ticket& one : refused) {
-    core_.answer_call(one.who, one.id, error(errc::too_large, "more than a frame of " + p->name + " holds"));
   }
 }
 
@@ -138,6 +121,9 @@ void distribution::frame(bus::connection_id id, std::span<const std::byte> paylo
   while (!rest.empty()) {
     arrival a;
     auto used = decode_signal(rest, core_.options().wire, core_.life(), p->life.get(), a);
+    if (used) {
+      if (auto taken = arrived(p, a); !taken) used = taken.error();
+    }
     if (!used) {
       found->second.broken = true;
       counters_.bad_signals.fetch_add(1, std::memory_order_relaxed);
@@ -150,7 +136,6 @@ void distribution::frame(bus::connection_id id, std::span<const std::byte> paylo
     }
     rest = rest.subspan(*used);
     ++count;
-    arrived(p, a);
   }
   {
     std::lock_guard lock(p->mutex);
@@ -173,19 +158,33 @@ void distribution::down(bus::connection_id id, const error& reason) {
 
 void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
   obligations owed;
+  std::vector<pid> held;
   bool hidden = false;
   {
     std::lock_guard lock(p->mutex);
     if (p->state != (was_up ? peer_state::up : peer_state::dialling)) return;
     owed = std::exchange(p->owed, {});
     hidden = is_hidden(p->info);
-    counters_.dropped_noconnection.fetch_add(p->outbox_signals, std::memory_order_relaxed);
-    p->dropped += p->outbox_signals;
+    std::size_t dropped = p->outbox_signals;
     p->outbox.clear();
     p->outbox_bytes = p->outbox_signals = 0;
+    for (pid sender : p->turns) {
+      const backlog& b = p->backlogs.at(sender);
+      dropped += b.signals.size();
+      if (b.holds) held.push_back(sender);
+    }
+    p->backlogs.clear();
+    p->turns.clear();
+    p->backlog_bytes = p->chunking = 0;
+    p->assemblies.clear();
+    p->assembling = 0;
+    counters_.dropped_noconnection.fetch_add(dropped, std::memory_order_relaxed);
+    p->dropped += dropped;
     p->state = peer_state::idle;
     p->life = {};
     p->last_failure = reason;
+    const bool planned = reason == errc::closed || reason == errc::shutting_down;
+    if (was_up && planned && p->wanted == wish::mesh) p->wanted = wish::none;
     if (was_up) {
       p->retry_wait = {};
       p->retry_at = {};
@@ -203,10 +202,12 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
              was_up ? "node disconnected" : "node not reached", {{"node", p->name}, {"reason", reason.message()}});
   }
   settle_losses(*p, owed, reason, was_up);
+  for (pid sender : held) relieve(sender);
   if (was_up) tell_subscribers("nodedown", p->name, hidden, &reason);
   for (pid watcher : owed.node_watchers) {
     core_.deliver(watcher, detail::make_envelope<value>(signal::message, node_event("nodedown", p->name, &reason)));
   }
+  retry_later(p);
   forget_idle();
 }
 
@@ -217,6 +218,9 @@ void distribution::settle_losses(const peer& p, obligations& owed, const error& 
     envelope* told = detail::make_envelope<exit_reason>(signal::exit, exit_reason::noconnection());
     told->from = theirs;
     core_.deliver(ours, told);
+  }
+  for (const auto& [pair, count] : owed.unlinks) {
+    for (std::size_t i = 0; i < count; ++i) core_.deliver(pair.first, signal_of(signal::unlink_ack, {pair.second, 0}));
   }
   for (auto& [watcher, target] : sorted(owed.watching)) {
     envelope* e = signal_of(signal::monitor, watcher);
@@ -255,7 +259,7 @@ void distribution::forget_idle() {
   std::erase_if(peers_, [&](const auto& entry) {
     peer& p = *entry.second;
     std::lock_guard inner(p.mutex);
-    if (p.state != peer_state::idle || !p.owed.empty() || now < p.retry_at) return false;
+    if (p.state != peer_state::idle || !p.owed.empty() || now < p.retry_at || p.wanted != wish::none) return false;
     p.gone = true;
     return true;
   });

@@ -11,7 +11,8 @@ void distribution::begin_dial(const peer_ptr& p) {
   post([this, p] { resolve(p); });
 }
 
-result<std::deque<distribution::attempt>> distribution::attempts_for(const std::string& name) const {
+result<std::deque<distribution::attempt>> distribution::attempts_for(const std::string& name,
+                                                                     std::span<const bus::endpoint> told) const {
   if (auto legal = check_node_name(name); !legal) return legal.error();
   std::deque<attempt> out;
   error why(errc::noconnection, "no endpoint is known for " + name);
@@ -36,16 +37,26 @@ result<std::deque<distribution::attempt>> distribution::attempts_for(const std::
   if (auto known = options_.peers.find(name); known != options_.peers.end()) {
     for (const bus::endpoint& where : known->second) out.push_back({where, how});
   }
+  for (const bus::endpoint& where : told) {
+    if (std::none_of(out.begin(), out.end(), [&](const attempt& one) { return one.where == where; }))
+      out.push_back({where, how});
+  }
   if (out.empty()) return error(errc::noconnection, why.text());
   return out;
 }
 
 void distribution::resolve(const peer_ptr& p) {
+  std::vector<bus::endpoint> told;
   {
     std::lock_guard lock(p->mutex);
     if (p->state != peer_state::dialling) return;  // it has dialled us meanwhile
+    told = p->told;
   }
-  auto attempts = attempts_for(p->name);
+  if (!may_connect(p->name)) {
+    lose(p, error(errc::not_allowed, not_allowed_text(p->name)), false);
+    return;
+  }
+  auto attempts = attempts_for(p->name, told);
   if (!attempts) {
     lose(p, attempts.error(), false);
     return;

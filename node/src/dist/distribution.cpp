@@ -7,7 +7,7 @@
 namespace troupe::internal {
 
 distribution::distribution(detail::core& core, distribution_options options)
-    : core_(core), options_(std::move(options)) {}
+    : core_(core), options_(std::move(options)), allow_(core.options().allow_nodes), deny_(core.options().deny_nodes) {}
 
 distribution::~distribution() {
   core_.set_router(nullptr);
@@ -31,7 +31,7 @@ result<void> distribution::start() {
   hub.self.hidden = node.hidden || node.tool;
   hub.self.tool = node.tool;
   hub.self.application = node.application;
-  hub.self.features = {"signals"};
+  hub.self.features = {"signals", "chunks"};
   hub.self.needs = {"signals"};
   hub.security.cookie = options_.cookie;
   hub.security.plain_text_allowed = node.plain_text;
@@ -55,6 +55,10 @@ result<void> distribution::start() {
     if (!bound) return error(bound.error().code(), "cannot listen on " + where.text() + ": " + bound.error().text());
     endpoints_.push_back(std::move(*bound));
     if (core_.log()) logger(core_.log()).info("listening", {{"endpoint", endpoints_.back().text()}});
+  }
+  for (const std::string& name : options_.wanted) {
+    peer_ptr p = make(name);
+    post([this, p] { want(p, wish::always); });
   }
   if (!options_.claim || node.tool) return {};
   bus::node_entry entry;
@@ -103,9 +107,17 @@ bool distribution::disconnect(std::string_view node) {
   if (!p) return false;
   std::lock_guard lock(p->mutex);
   if (p->state != peer_state::up) return false;
+  p->wanted = wish::none;
   flush_locked(*p);
   hub_->close(p->info.id, error(errc::closed, "disconnected"));
   return true;
+}
+
+error distribution::last_failure(std::string_view node) const {
+  peer_ptr p = find(node);
+  if (!p) return {};
+  std::lock_guard lock(p->mutex);
+  return p->last_failure;
 }
 
 void distribution::monitor_nodes(pid subscriber, bool on, node_class which) {
@@ -117,6 +129,7 @@ void distribution::monitor_nodes(pid subscriber, bool on, node_class which) {
 }
 
 void distribution::monitor_node(pid watcher, const std::string& node, bool on) {
+  if (node == core_.life()->name) return;  // it is never lost to itself
   for (;;) {
     peer_ptr p = on ? make(node) : find(node);
     if (!p) return;

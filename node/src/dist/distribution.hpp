@@ -11,14 +11,17 @@
 //   so each monitor, link and call is settled exactly once: by the signal that arrived, or by noconnection.
 // * Order at the end of a connection (hub_events): every frame that had arrived, then DOWNs and EXITs and failed calls,
 //   then `nodedown`. All come from the loop's thread, so each process sees them in that order.
-// * Above the mark (`queue_bytes`) messages, calls and orders are refused and counted; everything else is let through,
-//   and the hub ends the connection when its reserve for that overflows.
-// * The policy for who connects to whom is `explicit_only`: nobody dials a node that none of its processes addresses.
+// * What cannot leave at once waits in a queue of its sender's own (backlog.cpp). A sender above the mark
+//   (`queue_bytes`) is parked, or its messages, calls and orders are refused and counted (when_full); everything else
+//   is let through, and the hub ends the connection when its reserve for that overflows.
+// * Who connects to whom is mesh.cpp: a send to a node dials it, and by the policy `automatic` a visible node dials the
+//   visible nodes that those it meets know.
 #include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,24 +34,22 @@
 
 namespace troupe::internal {
 
-enum class mesh_policy : std::uint8_t { explicit_only };
-
 struct distribution_options {
   std::shared_ptr<bus::loop> loop;              // may be shared by nodes
   std::unique_ptr<bus::transport> transport;    // on that loop
   std::optional<bus::run_directory> directory;  // where nodes of this host are found
   std::unique_ptr<bus::name_claim> claim;       // of a node that listens: its ipc endpoint and its control key
   std::vector<bus::endpoint> listen;            // further endpoints
-  std::map<std::string, std::vector<bus::endpoint>, std::less<>> peers;  // nodes that no run directory knows
+  std::map<std::string, std::vector<bus::endpoint>, std::less<>> peers;  // where nodes are that no run directory knows
+  std::vector<std::string> wanted;  // nodes to be connected to, whenever and for as long as that is possible
   std::string cookie;
-  mesh_policy mesh = mesh_policy::explicit_only;
   duration retry_first = std::chrono::milliseconds(100), retry_last = std::chrono::seconds(30);
   std::size_t queue_bytes = 4u << 20;  // that wait for one peer: then messages are refused
 };
 
 struct distribution_counters {
   std::atomic<std::uint64_t> refused_overloaded{0}, refused_too_large{0}, dropped_noconnection{0}, stale{0},
-      late_replies{0}, bad_signals{0}, ignored_signals{0}, rpc_served{0}, spawns_served{0};
+      late_replies{0}, parked{0}, bad_signals{0}, ignored_signals{0}, rpc_served{0}, spawns_served{0};
 };
 
 // Owner: its node's core, as a service. Thread-safe; the events come on the loop's thread.
@@ -60,8 +61,8 @@ class distribution final : public detail::service, public detail::router, privat
   void stop(time_point deadline) override;  // goodbye to everybody
 
   // -- detail::router
-  void route(pid to, detail::envelope* e) override;
-  void route(const std::string& name, const std::string& node, detail::envelope* e) override;
+  errc route(pid to, detail::envelope* e) override;
+  errc route(const std::string& name, const std::string& node, detail::envelope* e) override;
 
   // -- requests; each is answered by a reply or reply_error to `from` with `id`
   void connect(const std::string& node, pid from, std::uint64_t id);
@@ -72,6 +73,9 @@ class distribution final : public detail::service, public detail::router, privat
   // -- who is there
   [[nodiscard]] std::vector<std::string> nodes(node_class which) const;
   bool disconnect(std::string_view node);
+  void leave();
+  [[nodiscard]] error last_failure(std::string_view node) const;
+  void admit_only(std::vector<std::string> allow, std::vector<std::string> deny);
   void monitor_nodes(pid subscriber, bool on, node_class which);
   void monitor_node(pid watcher, const std::string& node, bool on);
   [[nodiscard]] const std::vector<bus::endpoint>& endpoints() const noexcept { return endpoints_; }
@@ -94,21 +98,45 @@ class distribution final : public detail::service, public detail::router, privat
     std::string_view name;
     const work_order* order = nullptr;
   };
-  enum class verdict : std::uint8_t { accepted, again, no_connection, overloaded, too_large, stale };
+  enum class verdict : std::uint8_t { accepted, again, no_connection, not_allowed, overloaded, too_large, stale };
+  struct passage {
+    verdict outcome = verdict::accepted;
+    bool waits = false;  // in its sender's backlog
+    bool holds = false;  // and its sender with it
+  };
 
   // routing.cpp: any thread
   [[nodiscard]] peer_ptr find(std::string_view name) const;
   [[nodiscard]] peer_ptr make(const std::string& name);
-  void send(const std::string& node, pid to, const std::string& name, detail::envelope* e);
-  [[nodiscard]] verdict append(const peer_ptr& p, const wire_buffer& signal, const node_life* assumed,
-                               const outgoing& what);
-  [[nodiscard]] verdict judge(const peer_ptr& p, const outgoing& what, std::size_t size);
-  static bool note(peer& p, const outgoing& what);
+  errc send(const std::string& node, pid to, const std::string& name, detail::envelope* e);
+  [[nodiscard]] verdict append(const peer_ptr& p, wire_buffer& signal, const node_life* assumed, const outgoing& what);
+  [[nodiscard]] passage judge(const peer_ptr& p, const outgoing& what, std::size_t size);
+  bool note(peer& p, const outgoing& what);
   void put_frame(peer& p, std::span<const std::byte> signal);
-  void refuse(verdict why, const peer_ptr& p, pid to, const std::string& name, detail::envelope* e);
+  errc refuse(verdict why, const peer_ptr& p, pid to, const std::string& name, detail::envelope* e);
   void post(std::move_only_function<void()> work);
   void flush_locked(peer& p);
   [[nodiscard]] error refusal(verdict why, const peer_ptr& p);
+
+  // backlog.cpp: put_backlog on any thread, the rest on the loop's
+  void put_backlog(peer& p, pid from, wire_buffer& encoded, bool hold);
+  void pump(const peer_ptr& p);
+  void pump(peer& p, std::vector<ticket>& refused, std::vector<pid>& relieved);
+  [[nodiscard]] bool take_turn(peer& p, pid from, backlog& b, std::vector<ticket>& refused);
+  void refuse_long(const bytes& whole, peer& p, std::vector<ticket>& refused);
+  void relieve(pid sender);
+  void relieved(bus::connection_id connection) override;
+  [[nodiscard]] result<void> arrived_chunk(const peer_ptr& p, const arrival& a);
+
+  // mesh.cpp: may_connect on any thread, the rest on the loop's
+  [[nodiscard]] bool may_connect(std::string_view name) const;
+  [[nodiscard]] std::string not_allowed_text(std::string_view name) const;
+  [[nodiscard]] bool in_mesh(const bus::identity& who) const;
+  void meet_mesh(const peer_ptr& p);
+  void arrived_nodes(const peer_ptr& p, const arrival& a);
+  void want(const peer_ptr& p, wish how);
+  void retry_later(const peer_ptr& p);
+  void retry(const peer_ptr& p);
 
   // dialling.cpp: the loop's thread, but for begin_dial
   void begin_dial(const peer_ptr& p);  // with its mutex held
@@ -123,7 +151,8 @@ class distribution final : public detail::service, public detail::router, privat
     error failure;
   };
   void try_next(dial_plan plan);
-  [[nodiscard]] result<std::deque<attempt>> attempts_for(const std::string& name) const;
+  [[nodiscard]] result<std::deque<attempt>> attempts_for(const std::string& name,
+                                                         std::span<const bus::endpoint> told) const;
   void dial_failed(bus::dial_id dial, const error& reason) override;
   void dial_joined(bus::dial_id dial, bus::connection_id connection) override;
 
@@ -135,11 +164,10 @@ class distribution final : public detail::service, public detail::router, privat
   void lose(const peer_ptr& p, const error& reason, bool was_up);
   void settle_losses(const peer& p, obligations& owed, const error& reason, bool was_up);
   void tell_subscribers(std::string_view event, const std::string& name, bool hidden, const error* reason);
-  void check_outbox(const peer_ptr& p);
   void forget_idle();
 
   // arrivals.cpp: the loop's thread
-  void arrived(const peer_ptr& p, arrival& a);
+  [[nodiscard]] result<void> arrived(const peer_ptr& p, arrival& a);
   void arrived_content(const peer_ptr& p, arrival& a);
   void arrived_down(const peer_ptr& p, arrival& a);
   void arrived_link_signal(const peer_ptr& p, arrival& a);
@@ -161,6 +189,8 @@ class distribution final : public detail::service, public detail::router, privat
   std::map<std::string, peer_ptr, std::less<>> peers_;
   mutable std::mutex subscribers_mutex_;
   std::vector<subscription> subscribers_;
+  mutable std::shared_mutex admission_mutex_;
+  std::vector<std::string> allow_, deny_;  // globs; from the node's options at first
 
   // the loop's thread
   struct connection {
@@ -170,6 +200,7 @@ class distribution final : public detail::service, public detail::router, privat
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::map<bus::connection_id, connection> connections_;
   std::map<bus::dial_id, dial_plan> dials_;
+  bool left_ = false;  // the mesh, until something is connected by name again
 };
 
 // Attached to the core, and its router. errc: bad_name for a node without a name, and what the hub and `listen` say.

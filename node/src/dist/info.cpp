@@ -13,6 +13,7 @@ map peer_entry(peer& p, const bus::connection_counters* counted, time_point now)
   map out;
   auto add = [&out](std::string_view key, value item) { out.emplace_back(value(key), std::move(item)); };
   const bool up = p.state == peer_state::up;
+  const std::size_t arriving = p.assembling.load(std::memory_order_relaxed);
   add("name", p.name);
   add("state", up ? "up" : p.state == peer_state::dialling ? "dialling" : "idle");
   add("signals_out", count(p.signals_out));
@@ -25,7 +26,7 @@ map peer_entry(peer& p, const bus::connection_counters* counted, time_point now)
   add("calls", count(p.owed.calls.size()));
   if (!up) {
     if (p.last_failure.code() != errc::none) add("last_failure", p.last_failure.message());
-    add("queued_bytes", count(p.outbox_bytes));
+    add("queued_bytes", count(p.outbox_bytes + p.backlog_bytes));
     return out;
   }
   add("creation", p.info.who.creation);
@@ -35,8 +36,10 @@ map peer_entry(peer& p, const bus::connection_counters* counted, time_point now)
   add("dialled", p.info.dialled_by_us);
   add("up_ms", milliseconds(now - p.up_since));
   add("tick_ms", milliseconds(p.info.tick));
-  add("queued_bytes", count(p.outbox_bytes + (counted ? counted->queued_bytes : 0)));
-  add("busy", p.congested);
+  add("queued_bytes", count(p.outbox_bytes + p.backlog_bytes + (counted ? counted->queued_bytes : 0)));
+  add("busy", p.congested || !p.turns.empty());
+  add("waiting_senders", count(p.turns.size()));
+  add("arriving_bytes", count(arriving));
   if (!counted) return out;
   add("bytes_in", count(counted->bytes_in));
   add("bytes_out", count(counted->bytes_out));
@@ -73,6 +76,7 @@ value distribution::info() {
   };
   map counters;
   counters.emplace_back("refused_overloaded", n(counters_.refused_overloaded));
+  counters.emplace_back("parked", n(counters_.parked));
   counters.emplace_back("refused_too_large", n(counters_.refused_too_large));
   counters.emplace_back("dropped_noconnection", n(counters_.dropped_noconnection));
   counters.emplace_back("stale", n(counters_.stale));

@@ -1,5 +1,6 @@
 #pragma once
 // What this node keeps of another one.
+#include <atomic>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -44,15 +45,40 @@ struct obligations {
   std::unordered_map<ticket, watched, ticket_hash> watching;  // monitors by our processes of theirs
   std::unordered_map<ticket, pid, ticket_hash> watched_by;    // monitors by theirs of ours: whom
   std::set<std::pair<pid, pid>> links;                        // ours, theirs
+  std::map<std::pair<pid, pid>, std::size_t> unlinks;         // by ours of theirs, not acknowledged
   std::unordered_map<ticket, call, ticket_hash> calls;        // not answered yet
   std::vector<pid> node_watchers;                             // monitor_node: one for each active call
 
   [[nodiscard]] bool empty() const noexcept {
-    return watching.empty() && watched_by.empty() && links.empty() && calls.empty() && node_watchers.empty();
+    return watching.empty() && watched_by.empty() && links.empty() && unlinks.empty() && calls.empty() &&
+           node_watchers.empty();
   }
 };
 
 enum class peer_state : std::uint8_t { idle, dialling, up };
+
+// Does this node want that connection by itself? Nobody's wish; because another node of the mesh has told of it (a few
+// tries); because the configuration names it (for ever).
+enum class wish : std::uint8_t { none, mesh, always };
+
+// What one process has sent to this node and what could not leave at once, in order. Others' signals pass it; its
+// own later ones wait behind. A long signal leaves in chunks.
+struct backlog {
+  std::deque<bytes> signals;
+  std::size_t sent = 0;      // of the first one
+  std::size_t waiting = 0;   // bytes in all, without what was sent
+  std::uint64_t stream = 0;  // of the first one, once its first chunk has left
+  bool holds = false;        // its sender is parked until all has left
+
+  [[nodiscard]] std::size_t behind() const noexcept { return waiting - (signals.front().size() - sent); }
+};
+
+// A long signal that is arriving.
+struct assembly {
+  pid from;
+  std::size_t total = 0;
+  bytes data;
+};
 
 // Shared by the table of nodes and by whoever is sending; `mutex` guards everything but the name. Nothing calls out
 // with the mutex held, except `hub::send`.
@@ -62,16 +88,34 @@ struct peer {
   const std::string name;
   std::mutex mutex;
   peer_state state = peer_state::idle;
-  bool gone = false;    // no longer in the table: look again
-  bus::peer_info info;  // when up
-  held_life life;       // when up
+  bool gone = false;          // no longer in the table: look again
+  bus::peer_info info;        // when up
+  bool takes_chunks = false;  // when up
+  std::size_t longest = 0;    // signal that it takes, when up
+  held_life life;             // when up
   time_point up_since{};
 
-  // Encoded and not yet given to the hub, in order. One frame each.
+  // Encoded and not yet given to the hub, in order. One frame each. Empty unless up.
   std::deque<bytes> outbox;
   std::size_t outbox_bytes = 0, outbox_signals = 0;
   bool flush_posted = false;
   bool congested = false;
+
+  // By sender, and whose turn it is: each in turn sends about a frame. While dialling everything waits here.
+  std::unordered_map<pid, backlog> backlogs;
+  std::deque<pid> turns;
+  std::size_t backlog_bytes = 0;
+  std::size_t chunking = 0;  // bytes of the signals whose first chunk has left and whose last has not
+  std::uint64_t streams = 0;
+
+  // The loop's thread alone: what arrives in chunks, by stream.
+  std::map<std::uint64_t, assembly> assemblies;
+  std::atomic<std::size_t> assembling = 0;  // their totals
+
+  std::vector<bus::endpoint> told;  // where it can be dialled, by what nodes have told
+  wish wanted = wish::none;
+  unsigned mesh_tries = 0;
+  bus::timer_id retry_timer = 0;  // the loop's thread
 
   obligations owed;
 

@@ -164,10 +164,28 @@ bool disconnect_from(const detail::core& core, std::string_view name) {
 
 }  // namespace
 
+std::optional<node_class> parse_node_class(std::string_view word) noexcept {
+  if (word == "visible") return node_class::visible;
+  if (word == "hidden") return node_class::hidden;
+  if (word == "connected") return node_class::connected;
+  if (word == "this") return node_class::current;
+  if (word == "known") return node_class::known;
+  return std::nullopt;
+}
+
 std::vector<std::string> nodes(const node& where, node_class which) { return nodes_of(where.core(), which); }
 std::vector<std::string> nodes(const process& self, node_class which) { return nodes_of(self.core(), which); }
 bool disconnect(node& where, std::string_view name) { return disconnect_from(where.core(), name); }
 bool disconnect(process& self, std::string_view name) { return disconnect_from(self.core(), name); }
+
+void leave(node& where) {
+  if (auto* network = where.core().find<distribution>()) network->leave();
+}
+void leave(process& self) { leave(self.node()); }
+
+void allow_nodes(node& where, std::vector<std::string> allow, std::vector<std::string> deny) {
+  if (auto* network = where.core().find<distribution>()) network->admit_only(std::move(allow), std::move(deny));
+}
 
 void monitor_nodes(process& self, bool on, node_class which) {
   if (auto* network = self.core().find<distribution>()) network->monitor_nodes(self.id(), on, which);

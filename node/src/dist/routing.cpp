@@ -11,6 +11,9 @@ using detail::signal;
 namespace {
 
 constexpr std::size_t coalesced_bytes = 64u << 10;
+constexpr std::size_t direct_bytes = 256u << 10;  // a longer signal goes in chunks
+constexpr std::size_t shared_bytes = 512u << 10;
+constexpr std::size_t most_while_dialling = 4;  // times queue_bytes
 constexpr std::size_t kept_scratch = 256u << 10;
 
 // One per thread, so that encoding needs no lock and allocates seldom.
@@ -35,6 +38,37 @@ bool dials(signal kind) {
   }
 }
 
+bool deep(const envelope* e) {
+  return e->type == &detail::type_of<value> && too_deep(*static_cast<const value*>(e->payload()));
+}
+
+// What must arrive and is more than the other side takes: the fact arrives.
+bool shorten(envelope*& e, const std::string& node) {
+  switch (e->kind) {
+    case signal::reply:
+      e->kind = signal::reply_error;
+      detail::replace_envelope(
+          e, detail::make_envelope<error>(
+                 signal::reply_error,
+                 error(errc::too_large, "the reply is more than " + node + " takes").set_maybe_executed(true)));
+      return true;
+    case signal::down: {
+      auto* told = detail::payload_as<down>(e);
+      if (!told || told->reason.is("too_large")) return false;
+      told->reason = exit_reason("too_large");
+      return true;
+    }
+    case signal::exit:
+    case signal::exit_asked: {
+      auto* reason = detail::payload_as<exit_reason>(e);
+      if (!reason || reason->is("too_large")) return false;
+      *reason = exit_reason("too_large");
+      return true;
+    }
+    default: return false;
+  }
+}
+
 // May be refused when too much waits already; all else must arrive.
 bool may_refuse(const signal kind) { return kind == signal::message || kind == signal::call; }
 
@@ -54,21 +88,16 @@ distribution::peer_ptr distribution::make(const std::string& name) {
   return entry;
 }
 
-void distribution::route(pid to, envelope* e) {
-  if (to.node() == core_.life()->name) {  // ours, but of an earlier life
-    counters_.stale.fetch_add(1, std::memory_order_relaxed);
-    core_.undeliverable(to, e, e->kind == signal::call ? errc::stale : errc::noproc);
-    return;
-  }
-  send(to.life() ? to.life()->name : std::string(nonode), to, {}, e);
+errc distribution::route(pid to, envelope* e) {
+  return send(to.life() ? to.life()->name : std::string(nonode), to, {}, e);
 }
 
-void distribution::route(const std::string& name, const std::string& node, envelope* e) {
-  if (node == core_.life()->name) core_.deliver(address(name), e);
-  else send(node, pid(), name, e);
+errc distribution::route(const std::string& name, const std::string& node, envelope* e) {
+  if (node == core_.life()->name) return core_.deliver(address(name), e);
+  return send(node, pid(), name, e);
 }
 
-void distribution::send(const std::string& node, pid to, const std::string& name, envelope* e) {
+errc distribution::send(const std::string& node, pid to, const std::string& name, envelope* e) {
   struct owner {
     envelope*& held;
     ~owner() {
@@ -87,12 +116,21 @@ void distribution::send(const std::string& node, pid to, const std::string& name
       }
       wire_buffer& encoded = scratch();
       destination whom{to, name, life};
-      if (!encode_signal(encoded, core_.life(), whom, e)) return;
-      outcome = append(p, encoded, life, what);
+      if (deep(e)) {
+        outcome = verdict::too_large;
+      } else {
+        if (!encode_signal(encoded, core_.life(), whom, e)) return errc::none;
+        outcome = append(p, encoded, life, what);
+      }
     }
     if (outcome == verdict::again) continue;
-    if (outcome != verdict::accepted) refuse(outcome, p, to, name, std::exchange(e, nullptr));
-    return;
+    if (outcome == verdict::too_large && shorten(e, node)) {
+      counters_.refused_too_large.fetch_add(1, std::memory_order_relaxed);
+      what.kind = e->kind;
+      continue;
+    }
+    if (outcome == verdict::accepted) return errc::none;
+    return refuse(outcome, p, to, name, std::exchange(e, nullptr));
   }
 }
 
@@ -125,6 +163,7 @@ void distribution::connect(const std::string& node, pid from, std::uint64_t id) 
     if (p->state == peer_state::up) break;
     p->owed.calls[{from, id}].connects = true;
     if (p->state == peer_state::idle) begin_dial(p);  // asked for by name: whatever failed before
+    post([this] { left_ = false; });
     return;
   }
   envelope* reply = detail::make_envelope<value>(signal::reply, true);
@@ -142,20 +181,29 @@ void distribution::abandon(const std::string& node, pid from, std::uint64_t id) 
   else found->second.abandoned = true;
 }
 
-distribution::verdict distribution::append(const peer_ptr& p, const wire_buffer& encoded, const node_life* assumed,
+distribution::verdict distribution::append(const peer_ptr& p, wire_buffer& encoded, const node_life* assumed,
                                            const outgoing& what) {
   std::lock_guard lock(p->mutex);
   if (p->gone || p->life.get() != assumed) return verdict::again;
-  verdict outcome = judge(p, what, encoded.size());
-  if (outcome != verdict::accepted) {
+  const passage way = judge(p, what, encoded.size());
+  if (way.outcome != verdict::accepted) {
     ++p->refused;
-    return outcome;
+    return way.outcome;
   }
   if (p->state == peer_state::idle) begin_dial(p);
   if (!note(*p, what)) return verdict::accepted;  // settled already: nothing to say
-  put_frame(*p, encoded.data());
   ++p->signals_out;
-  if (p->state != peer_state::up) return verdict::accepted;
+  if (p->state != peer_state::up && p->backlog_bytes > most_while_dialling * options_.queue_bytes) {
+    // Only what may not be refused comes so far: the dial ends, and with it all that was promised.
+    post([this, p] { lose(p, error(errc::overloaded, "too much waits for the connection"), false); });
+  }
+  if (way.waits) {
+    const bool first = p->turns.empty();
+    put_backlog(*p, what.from, encoded, way.holds);
+    if (first && p->state == peer_state::up) post([this, p] { pump(p); });
+    return verdict::accepted;
+  }
+  put_frame(*p, encoded.data());
   if (p->outbox_bytes >= coalesced_bytes) {
     flush_locked(*p);
   } else if (!p->flush_posted) {
@@ -170,19 +218,36 @@ distribution::verdict distribution::append(const peer_ptr& p, const wire_buffer&
 }
 
 // With the peer's mutex held.
-distribution::verdict distribution::judge(const peer_ptr& p, const outgoing& what, std::size_t size) {
-  if (stopping_.load(std::memory_order_relaxed) && p->state != peer_state::up) return verdict::no_connection;
+distribution::passage distribution::judge(const peer_ptr& p, const outgoing& what, std::size_t size) {
+  if (stopping_.load(std::memory_order_relaxed) && p->state != peer_state::up) return {verdict::no_connection};
   if (p->state == peer_state::idle) {
-    if (!dials(what.kind)) return verdict::no_connection;
-    if (core_.clock().now() < p->retry_at) return verdict::no_connection;
+    if (!dials(what.kind) || core_.clock().now() < p->retry_at) return {verdict::no_connection};
+    if (!may_connect(p->name)) return {verdict::not_allowed};
   }
+  bool full = false;
   if (p->state == peer_state::up) {
-    if (what.to && what.to.life() != p->life.get()) return verdict::stale;
-    if (size > p->info.theirs.frame_bytes) return verdict::too_large;
-    if (p->congested) p->congested = hub_->queued(p->info.id) > options_.queue_bytes;
+    if (what.to && what.to.life() != p->life.get()) return {verdict::stale};
+    if (size > p->longest) return {verdict::too_large};
+    // While somebody waits already, less lies in the queue that all share: else it would never get its turn.
+    const std::size_t bound = p->turns.empty() ? options_.queue_bytes : std::min(options_.queue_bytes, shared_bytes);
+    full = p->congested || (!p->turns.empty() && hub_->queued(p->info.id) > bound);
+  } else {
+    full = p->backlog_bytes + size > options_.queue_bytes;
   }
-  const bool full = p->congested || p->outbox_bytes + size > options_.queue_bytes;
-  return full && may_refuse(what.kind) ? verdict::overloaded : verdict::accepted;
+  auto own = p->turns.empty() ? p->backlogs.end() : p->backlogs.find(what.from);
+  // Behind its first signal, however long that is.
+  const std::size_t waiting = own == p->backlogs.end() ? 0 : own->second.behind();
+  const std::size_t frame = p->info.theirs.frame_bytes;
+  const std::size_t direct = p->takes_chunks ? std::min(direct_bytes, frame) : frame;
+  passage out;
+  out.waits =
+      p->state != peer_state::up || own != p->backlogs.end() || size > direct || (full && may_refuse(what.kind));
+  const bool excess = full || (waiting > 0 && waiting + size > options_.queue_bytes);
+  if (!may_refuse(what.kind) || !excess) return out;
+  // One process may wait with this; a thread, or one that asked not to be held, is refused.
+  out.holds = what.from && detail::core::holdable() == what.from;
+  if (!out.holds || waiting > 2 * options_.queue_bytes) out.outcome = verdict::overloaded;
+  return out;
 }
 
 // What the signal promises or settles. False: it is of no use to the other side any more.
@@ -190,7 +255,7 @@ bool distribution::note(peer& p, const outgoing& what) {
   obligations& owed = p.owed;
   switch (what.kind) {
     case signal::call:
-      if (what.from) {
+      if (core_.is_local(what.from)) {  // a call that is passed on is answered past us
         auto& call = owed.calls[{what.from, what.id}];
         call.sent = p.state == peer_state::up;
         call.watch = what.order ? what.order->watch : 0;
@@ -202,6 +267,9 @@ bool distribution::note(peer& p, const outgoing& what) {
     case signal::down: owed.watched_by.erase({what.to, what.id}); return true;
     case signal::link: owed.links.emplace(what.from, what.to); return true;
     case signal::unlink:
+      owed.links.erase({what.from, what.to});
+      ++owed.unlinks[{what.from, what.to}];
+      return true;
     case signal::unlink_ack:
     case signal::exit: owed.links.erase({what.from, what.to}); return true;
     default: return true;
@@ -209,9 +277,7 @@ bool distribution::note(peer& p, const outgoing& what) {
 }
 
 void distribution::put_frame(peer& p, std::span<const std::byte> encoded) {
-  std::size_t most = coalesced_bytes;
-  if (p.state == peer_state::up) most = std::min(most, p.info.theirs.frame_bytes);
-  else most = std::min<std::size_t>(most, 1024);  // the smallest that a peer may ask for
+  const std::size_t most = std::min(coalesced_bytes, p.info.theirs.frame_bytes);
   if (p.outbox.empty() || p.outbox.back().size() + encoded.size() > most) p.outbox.emplace_back();
   bytes& last = p.outbox.back();
   last.insert(last.end(), encoded.begin(), encoded.end());
@@ -226,7 +292,10 @@ void distribution::flush_locked(peer& p) {
   }
   p.outbox.clear();
   p.outbox_bytes = p.outbox_signals = 0;
-  p.congested = hub_->queued(p.info.id) > options_.queue_bytes;
+  if (!p.congested && hub_->queued(p.info.id) > options_.queue_bytes) {
+    p.congested = true;
+    hub_->relieve(p.info.id, options_.queue_bytes / 2);
+  }
 }
 
 error distribution::refusal(verdict why, const peer_ptr& p) {
@@ -236,10 +305,11 @@ error distribution::refusal(verdict why, const peer_ptr& p) {
       return {errc::overloaded, "too much waits for " + p->name + " already"};
     case verdict::too_large:
       counters_.refused_too_large.fetch_add(1, std::memory_order_relaxed);
-      return {errc::too_large, "more than a frame of " + p->name + " holds"};
+      return {errc::too_large, "longer than " + p->name + " takes"};
     case verdict::stale:
       counters_.stale.fetch_add(1, std::memory_order_relaxed);
       return {errc::stale, "a process of an earlier life of " + p->name};
+    case verdict::not_allowed: return {errc::not_allowed, not_allowed_text(p->name)};
     default: break;
   }
   counters_.dropped_noconnection.fetch_add(1, std::memory_order_relaxed);
@@ -249,18 +319,27 @@ error distribution::refusal(verdict why, const peer_ptr& p) {
   return {errc::noconnection, p->last_failure.message()};
 }
 
-void distribution::refuse(verdict why, const peer_ptr& p, pid to, const std::string& name, envelope* e) {
+errc distribution::refuse(verdict why, const peer_ptr& p, pid to, const std::string& name, envelope* e) {
   error reason = refusal(why, p);
   if (e->kind == signal::call) {
+    const errc told = reason.code();
     core_.answer_call(e->from, e->id, std::move(reason));
     discard(e);
-    return;
+    return told;
+  }
+  if (e->kind == signal::message && why != verdict::no_connection && why != verdict::stale) {  // counted above
+    const errc told = reason.code();
+    discard(e);
+    return told;
   }
   // To links and monitors an earlier life is like a process that has ended.
-  const errc code = why == verdict::stale ? errc::noproc : reason.code();
+  const errc code = why == verdict::stale         ? errc::noproc
+                    : why == verdict::not_allowed ? errc::noconnection
+                                                  : reason.code();
   const std::string& node = p ? p->name : std::string();
   if (to) core_.undeliverable(to, e, code);
   else core_.undeliverable(address(name, node), e, code);
+  return code;
 }
 
 }  // namespace troupe::internal

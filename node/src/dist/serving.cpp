@@ -67,9 +67,11 @@ result<void> check_arguments(const catalogue_entry& entry, const value& argument
   const list* items = arguments.items();
   const bool open = !entry.arguments.empty() && entry.arguments.back().ends_with("...");
   if (!items) return error(errc::bad_argument, "a list of arguments expected");
-  if (open || items->size() == entry.arguments.size()) return {};
-  return error(errc::bad_argument, std::to_string(entry.arguments.size()) + " argument(s) expected, " +
-                                       std::to_string(items->size()) + " given");
+  if (!open && items->size() != entry.arguments.size()) {
+    return error(errc::bad_argument, std::to_string(entry.arguments.size()) + " argument(s) expected, " +
+                                         std::to_string(items->size()) + " given");
+  }
+  return entry.accepts ? entry.accepts(arguments) : result<void>();
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "dist/signals.hpp"
 
+#include <algorithm>
 #include <new>
 
 namespace troupe::internal {
@@ -29,7 +30,7 @@ void put_op(wire_sink& w, op what, std::size_t items, const node_life* own, pid 
 
 void put_content(wire_buffer& out, wire_sink& w, const envelope& e) {
   if (e.type == &detail::wire_type) {
-    const bytes& data = static_cast<const detail::wire_payload*>(e.payload())->data;
+    const auto data = static_cast<const detail::wire_payload*>(e.payload())->content();
     out.raw().insert(out.raw().end(), data.begin(), data.end());
   } else if (e.type) {
     e.type->encode(e.payload(), w);
@@ -53,6 +54,19 @@ void encode_down(wire_sink& w, const node_life* own, const destination& to, enve
 }
 
 }  // namespace
+
+bool too_deep(const value& content, std::size_t left) noexcept {
+  if (left == 0) return true;
+  if (const list* items = content.items()) {
+    return std::any_of(items->begin(), items->end(), [left](const value& one) { return too_deep(one, left - 1); });
+  }
+  if (const map* entries = content.entries()) {
+    return std::any_of(entries->begin(), entries->end(), [left](const auto& one) {
+      return too_deep(one.first, left - 1) || too_deep(one.second, left - 1);
+    });
+  }
+  return false;
+}
 
 bool encode_signal(wire_buffer& out, const node_life* own, const destination& to, envelope*& e) {
   wire_sink w(out);
@@ -102,9 +116,29 @@ bool encode_signal(wire_buffer& out, const node_life* own, const destination& to
     }
     case signal::timer:
     case signal::inspect:
-    case signal::resume: return false;
+    case signal::resume:
+    case signal::relieved: return false;
   }
   return false;
+}
+
+void encode_chunk(wire_buffer& out, const node_life* own, pid from, const piece& part) {
+  wire_sink w(out);
+  put_op(w, op::chunk, 5, own, from);
+  w.put_uint(part.stream);
+  w.put_uint(part.total);
+  w.put_bytes(part.data);
+}
+
+void encode_nodes(wire_buffer& out, const std::vector<known_node>& known) {
+  wire_sink w(out);
+  put_op(w, op::nodes, 3, nullptr, pid());
+  w.begin_list(known.size());
+  for (const known_node& one : known) {
+    w.begin_list(2);
+    w.put_text(one.name);
+    codec<std::vector<std::string>>::put(w, one.endpoints);
+  }
 }
 
 void encode_order(wire_buffer& out, const node_life* own, const work_order& order) {
@@ -209,8 +243,26 @@ std::size_t items_of(op what) {
     case op::down: return 5;
     case op::spawn:
     case op::rpc: return 6;
+    case op::chunk: return 5;
+    case op::nodes: return 3;
   }
   return 2;
+}
+
+bool take_nodes(wire_source& r, std::vector<known_node>& out) {
+  std::size_t count = 0;
+  if (!r.begin_list(count)) return false;
+  for (std::size_t i = 0; i < count; ++i) {
+    known_node one;
+    std::size_t items = 0;
+    if (!r.begin_list(items)) return false;
+    if (items != 2) return r.fail("[name, [endpoints]] expected");
+    std::string_view name;
+    if (!r.read_text(name) || !codec<std::vector<std::string>>::take(r, one.endpoints)) return false;
+    one.name = name;
+    out.push_back(std::move(one));
+  }
+  return true;
 }
 
 // Steps over one value; `out` is its msgpack. `in` is where `r` began.
@@ -236,6 +288,8 @@ bool take_rest(wire_source& r, std::span<const std::byte> in, const node_life* p
     case op::monitor:
     case op::demonitor: return r.read_uint(out.id);
     case op::group_leader: return take_process(r, peer, out.leader);
+    case op::chunk: return r.read_uint(out.part.stream) && r.read_uint(out.part.total) && r.read_bytes(out.part.data);
+    case op::nodes: return take_nodes(r, out.known_nodes);
     case op::spawn:
     case op::rpc: return true;
   }
@@ -246,12 +300,16 @@ bool take_rest(wire_source& r, std::span<const std::byte> in, const node_life* p
 
 result<std::size_t> decode_signal(std::span<const std::byte> in, const limits& budget, const node_life* own,
                                   const node_life* peer, arrival& out) {
-  wire_source r(in, budget);
+  limits bounded = budget;  // by the bytes that came: a legal content must never end the connection
+  bounded.value_nodes = SIZE_MAX;
+  bounded.depth = reader::max_depth;
+  wire_source r(in, bounded);
   std::size_t items = 0;
   std::uint64_t number = 0;
   if (!r.begin_list(items) || !r.read_uint(number)) return r.failure();
   if (items < 1) return error(errc::bad_message, "an empty signal");
-  if (number == 0 || number > static_cast<std::uint64_t>(op::rpc)) {
+  const bool listed = number >= 1 && number <= static_cast<std::uint64_t>(op::chunk);
+  if (!listed && number != static_cast<std::uint64_t>(op::nodes)) {
     if (number < first_optional_op)
       return error(errc::unsupported, "signal " + std::to_string(number) + " is not known here");
     out.known = false;
@@ -271,8 +329,10 @@ result<std::size_t> decode_signal(std::span<const std::byte> in, const limits& b
   if (bound_to_sender(out.what) && out.from.node() != peer->name) {
     return error(errc::bad_message, "signal " + std::to_string(number) + " on behalf of another node's process");
   }
-  const bool taken = out.what == op::spawn || out.what == op::rpc ? take_order(r, peer, out)
-                                                                  : take_to(r, own, out) && take_rest(r, in, peer, out);
+  const bool ordered = out.what == op::spawn || out.what == op::rpc;
+  const bool to_node = out.what == op::chunk || out.what == op::nodes;
+  const bool taken =
+      ordered ? take_order(r, peer, out) : (to_node || take_to(r, own, out)) && take_rest(r, in, peer, out);
   if (!taken) return r.failure();
   for (std::size_t i = expected; i < items; ++i) {
     if (!r.skip()) return r.failure();
@@ -280,9 +340,14 @@ result<std::size_t> decode_signal(std::span<const std::byte> in, const limits& b
   return r.position();
 }
 
-envelope* wire_envelope(signal kind, std::span<const std::byte> content) {
+envelope* wire_envelope(signal kind, const arrival& a) {
   envelope* e = detail::allocate_envelope(sizeof(detail::wire_payload));
-  ::new (e->payload()) detail::wire_payload{bytes(content.begin(), content.end())};
+  if (a.whole && a.body.data() + a.body.size() == a.whole->data() + a.whole->size()) {
+    const auto begin = static_cast<std::size_t>(a.body.data() - a.whole->data());
+    ::new (e->payload()) detail::wire_payload{std::move(*a.whole), begin};
+  } else {
+    ::new (e->payload()) detail::wire_payload{bytes(a.body.begin(), a.body.end())};
+  }
   e->type = &detail::wire_type;
   e->kind = kind;
   return e;

@@ -29,6 +29,7 @@ value counters_of(detail::core_counters& from) {
   return map_of({{"spawned", count(from.spawned)},
                  {"exited", count(from.exited)},
                  {"crashed", count(from.crashed)},
+                 {"stalls", count(from.stalls)},
                  {"dead_letters_noproc", count(from.dead_letters_noproc)},
                  {"dead_letters_noname", count(from.dead_letters_noname)},
                  {"dead_letters_noconnection", count(from.dead_letters_noconnection)},

@@ -10,9 +10,9 @@
 namespace troupe::inspect {
 namespace {
 
-constexpr std::array<std::string_view, 17> keys{
-    "pid",   "name",     "entry",        "status",       "queue",  "memory",     "reductions", "at",      "label",
-    "links", "monitors", "monitored_by", "group_leader", "parent", "trap_exits", "metadata",   "messages"};
+constexpr auto keys = std::to_array<std::string_view>(
+    {"pid", "name", "entry", "status", "queue", "memory", "reductions", "at", "label", "links", "monitors",
+     "monitored_by", "group_leader", "parent", "trap_exits", "held", "metadata", "messages"});
 constexpr std::size_t message_limit = 100, message_bytes = 16u << 10;
 
 // Answers the waiting caller exactly once: with what was seen, or, when the process ends before its turn, with noproc.
@@ -104,6 +104,7 @@ value look_inside(process& seen, bool messages) {
   add("group_leader", pid_or_nil(about.group_leader));
   add("parent", pid_or_nil(about.parent));
   add("trap_exits", about.trap_exits);
+  add("held", about.held);
   add("metadata", value(std::move(about.metadata)));
   if (messages) {
     for (auto& one : about.messages) {

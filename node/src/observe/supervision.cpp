@@ -11,7 +11,6 @@ namespace {
 
 // A tree that goes through itself (a child started twice by hand) or is beyond any reader is cut there.
 constexpr std::size_t deepest = 64, most_nodes = 20'000;
-constexpr std::string_view supervisor_entry = "supervisor";
 
 value branch(std::string_view id, const value& process, std::string_view name, std::string_view type,
              std::string_view status, list children) {
@@ -58,7 +57,7 @@ task<list> children_of(process& self, pid supervisor, std::size_t depth, walk* s
 
 task<value> whole(process& self, pid root, walk* shared) {
   const auto seen = self.core().summary(root);
-  const bool is_supervisor = seen && seen->entry == supervisor_entry;
+  const bool is_supervisor = seen && seen->supervisor;
   const std::string name = shared->name_of(root);
   list children;
   // Asking another server would be an unknown call to it, which ends it.
@@ -87,7 +86,7 @@ task<result<value>> tree(process& self, value root) {
   if (!found) co_return found.error();
   const auto seen = self.core().summary(*found);
   if (!seen) co_return error(errc::noproc, found->text() + " has ended");
-  if (seen->entry != supervisor_entry) {
+  if (!seen->supervisor) {
     co_return error(errc::unsupported, root.print(2, 200) + " is no supervisor: it runs " + std::string(seen->entry));
   }
   auto walking = whole(self, *found, &shared);

@@ -1,5 +1,6 @@
 #include "observe/system_functions.hpp"
 
+#include <troupe/cluster.hpp>
 #include <troupe/inspect.hpp>
 #include <troupe/node.hpp>
 #include <troupe/trace.hpp>
@@ -88,6 +89,30 @@ answer registry(process& self, list given) {
   for (const auto& [name, holder] : self.core().registered())
     out.push_back(map_of({{"name", value(name)}, {"pid", holder}}));
   co_return value(std::move(out));
+}
+
+answer nodes_of_class(process& self, list given) {
+  node_class which = node_class::visible;
+  if (!given[0].is_nil()) {
+    auto named = given[0].text() ? parse_node_class(*given[0].text()) : std::nullopt;
+    if (!named) co_return bad_argument(1, "visible, hidden, connected, this or known", given[0]);
+    which = *named;
+  }
+  list out;
+  for (std::string& name : nodes(self, which)) out.emplace_back(std::move(name));
+  co_return value(std::move(out));
+}
+
+answer connect_to(process& self, list given) {
+  if (!given[0].text()) co_return bad_argument(1, "a node", given[0]);
+  auto joined = co_await connect(self, std::string(*given[0].text()));
+  if (!joined) co_return joined.error();
+  co_return value(true);
+}
+
+answer disconnect_from(process& self, list given) {
+  if (!given[0].text()) co_return bad_argument(1, "a node", given[0]);
+  co_return value(disconnect(self, *given[0].text()));
 }
 
 answer functions(process& self, list given) {
@@ -186,6 +211,9 @@ void offer_system_functions(catalogue& offers) {
   offer("tree", {"any"}, "any", tree, "tree(supervisor): the supervision tree below it, or all of them");
   offer("registry", {"text"}, "list", registry, "registry(\"local\"): registered names and their pids");
   offer("state", {"any"}, "any", state, "state(process): what a server holds");
+  offer("nodes", {"text"}, "list", nodes_of_class, "nodes(\"visible|hidden|connected|this|known\"): connected nodes");
+  offer("connect", {"text"}, "boolean", connect_to, "connect(node): connects this node to another one");
+  offer("disconnect", {"text"}, "boolean", disconnect_from, "disconnect(node): ends the connection to it, as planned");
   offer("functions", {"text"}, "list", functions, "functions(prefix): what this node offers");
   offer("whereis", {"text"}, "pid", whereis, "whereis(name): the pid under a registered name");
   offer("stop", {"text"}, "boolean", stop, "stop(why): asks the node's program to stop in order");

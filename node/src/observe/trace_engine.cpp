@@ -208,7 +208,6 @@ void trace_engine::tell(const session_list& sessions, map event) {
 // -- hooks, each on the thread of the process that it is about
 
 void trace_engine::received(process& self, const detail::envelope& e) {
-  if (detail::core::is_system(self)) return;
   const session_list to = ready(self.id(), [](const trace_session& s) { return s.what.receive; });
   if (to.empty()) return;
   map event = event_of(self, "receive");
@@ -217,7 +216,6 @@ void trace_engine::received(process& self, const detail::envelope& e) {
 }
 
 void trace_engine::sent(process& self, const address& receiver, const detail::envelope& e) {
-  if (detail::core::is_system(self)) return;
   const session_list to = ready(self.id(), [](const trace_session& s) { return s.what.send; });
   if (to.empty()) return;
   map event = event_of(self, "send");
@@ -269,7 +267,7 @@ std::optional<std::size_t> trace_engine::end_call(pid of, std::string_view funct
 void trace_engine::spawned(process& child, pid parent) {
   if (session_count() == 0) return;
   for (const auto& session : all()) {
-    if (session->wants_new && !detail::core::is_system(child)) cover(session, child.id());
+    if (session->wants_new) cover(session, child.id());
   }
   const session_list to = ready(parent, [](const trace_session& s) { return s.what.life; });
   if (to.empty()) return;
@@ -284,7 +282,7 @@ void trace_engine::spawned(process& child, pid parent) {
 void trace_engine::named(process& self, std::string_view name, bool registered) {
   if (session_count() == 0) return;
   const session_list now = all();
-  if (registered && !detail::core::is_system(self)) {
+  if (registered) {
     for (const auto& session : now) {
       if (session->wants_name(name)) cover(session, self.id());
     }

@@ -5,9 +5,8 @@
 // * A hook of a traced process takes one shared lock and one lookup; an untraced process never comes here, except with
 //   its life events, which cost one load while no session is open.
 // * Flags of a process are the union over the sessions that cover it, set under the exclusive lock.
-// * The lock is never held while names are resolved (the table of names has its own, and calls `named`), and the
-// session's
-//   own lock is only ever taken inside it.
+// * The lock is never held while names are resolved (the table of names has its own, and calls `named`), and the lock
+//   of a session is only ever taken inside it.
 // * A session's process and reader are traced by nobody: else telling an event would make the next one.
 #include <atomic>
 #include <deque>

@@ -38,6 +38,7 @@ std::string body(const value& event, const format_options& options) {
   if (kind == "send") return bare(event, "to") + " ! " + shown(event, "message", options);
   if (kind == "call") {
     const value* arguments = event.find("arguments");
+    if (const value* arity = event.find("arity")) return bare(event, "function") + "/" + arity->print();
     return bare(event, "function") + "(" + (arguments ? call_text(*arguments, options) : "") + ")";
   }
   if (kind == "return") {

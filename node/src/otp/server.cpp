@@ -311,7 +311,8 @@ void report_end(process& self, const server_context& context, const message& las
   if (auto state = context.show(context.state)) {
     shown_state = context.redact(context.state, std::move(*state)).print(shown_depth, shown_width);
   }
-  if (last) shown_last = context.redact(context.state, last.to_value()).print(shown_depth, shown_width);
+  if (last && context.given_away) shown_last = "\"" + last.tag() + "\", too long to keep: its handler took it";
+  else if (last) shown_last = context.redact(context.state, last.to_value()).print(shown_depth, shown_width);
   self.log().error("server ends: " + reason.text(), {{"report", "server"},
                                                      {"server", server_name(self, context.entry)},
                                                      {"reason", reason.term()},

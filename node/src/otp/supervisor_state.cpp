@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "runtime/process_private.hpp"
+
 namespace troupe::internal {
 namespace {
 
@@ -52,14 +54,16 @@ supervisor_state::supervisor_state(troupe::supervisor plan) : plan_(std::move(pl
 
 task<init_result> supervisor_state::init(process& self) {
   self.trap_exits(true);
+  detail::process_private::trace(self).fetch_or(detail::trace_flag::supervisor, std::memory_order_relaxed);
   for (position at = 0; at < children_.size(); ++at) {
     auto starting = start_one(self, at);
     started outcome = co_await std::move(starting);
     if (outcome || outcome.what() == started::kind::ignore) continue;
+    std::string id = children_[at].spec.id;  // temporary children go when they are stopped, and it moves
     auto stopping = stop_from(self, 0);
     co_await std::move(stopping);
     value why = outcome.reason().term();
-    value detail = list_of({"failed_to_start_child", children_[at].spec.id, std::move(why)});
+    value detail = list_of({"failed_to_start_child", std::move(id), std::move(why)});
     co_return init_result::stop(exit_reason(list_of({"shutdown", std::move(detail)})));
   }
   // A temporary child that was ignored leaves nothing behind.

@@ -8,9 +8,20 @@ void start_call(process& self, const address& to, envelope* request, wait_state&
   wait.reply_id = self.make_ref_id();
   wait.deadline = wait_deadline(self, limit);
   wait.takes_messages = false;
+  if (request->from && request->id != 0 && !request->replied) {  // a call that was received, asked anew as our own
+    self.core().answer_call(request->from, request->id,
+                            error(errc::cancelled, "the server passed the call on as its own"));
+  }
+  request->from = self.id();
+  request->replied = false;
   request->id = wait.reply_id;
   process_private::wait(self) = &wait;  // a reply may come while we still run
-  self.send_envelope(to, request);
+  try {
+    self.send_envelope(to, request);
+  } catch (...) {  // out of memory: the frame that waits goes
+    process_private::wait(self) = nullptr;
+    throw;
+  }
 }
 
 error reply_failure(envelope* reply, const wait_state& wait, const address& to) {

@@ -1,14 +1,13 @@
 #include "runtime/core.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 
 #include "runtime/process_private.hpp"
 
 namespace troupe::detail {
 
-static_assert(sizeof(process) <= 192, "a process's control block has grown: what few need belongs into cold_part");
+static_assert(sizeof(process) <= 168, "a process's control block has grown: what few need belongs into cold_part");
 
 struct core::segment {
   alignas(64) std::byte memory[segment_size * sizeof(process)];
@@ -33,8 +32,8 @@ core::core(core_options options)
 }
 
 core::~core() {
-  while (!services_.empty()) services_.pop_back();
   scheduler().forget(this);
+  while (!services_.empty()) services_.pop_back();
   for (std::size_t s = 0; s < segment_count_; ++s) {
     segment* seg = segments_[s].load();
     if (!seg) continue;
@@ -88,6 +87,7 @@ void core::open_slot(process& p, pid leader, std::size_t mailbox_limit, bool by_
   priv::queued(p).store(0, std::memory_order_relaxed);
   priv::reductions(p).store(0, std::memory_order_relaxed);
   priv::armed(p) = time_point::max();
+  priv::held(p) = 0;
   priv::trace(p).store(by_thread ? trace_flag::by_thread : 0, std::memory_order_relaxed);
   const std::uint64_t tag = priv::tag_of(priv::generation(p).load(std::memory_order_relaxed));
   priv::inbox(p).store(tag | priv::empty, std::memory_order_release);
@@ -113,6 +113,7 @@ void core::abandon_slot(process& p) noexcept {
 
 void core::retire(process& p) {
   counters_.exited.fetch_add(1, std::memory_order_relaxed);
+  scheduler().slice_over();
   process_private::generation(p).fetch_add(1, std::memory_order_release);
   abandon_slot(p);
 }
@@ -150,11 +151,15 @@ std::optional<process_summary> core::summary(pid p) const {
 process_summary process_private::summary(const process& p, const node_life* life) noexcept {
   process_summary out;
   out.id = pid(life, static_cast<std::uint64_t>(p.generation_.load(std::memory_order_relaxed)) << 32 | p.index_);
-  out.entry = p.entry_ ? std::string_view(p.entry_) : std::string_view("process");
+  const char* entry = p.entry_.load(std::memory_order_relaxed);
+  out.entry = entry ? entry : "process";
   out.status = static_cast<process_status>(p.status_.load(std::memory_order_relaxed));
   out.server = p.trace_.load(std::memory_order_relaxed) & trace_flag::server;
+  out.supervisor = p.trace_.load(std::memory_order_relaxed) & trace_flag::supervisor;
   out.queued = p.waiting_messages();
-  out.memory = sizeof(process) + p.memory_.load(std::memory_order_relaxed);
+  // Below nothing for a frame that one process made and another destroyed.
+  const auto frames = static_cast<std::int32_t>(p.memory_.load(std::memory_order_relaxed));
+  out.memory = sizeof(process) + static_cast<std::size_t>(std::max(frames, 0));
   out.reductions = p.reductions_.load(std::memory_order_relaxed);
   return out;
 }
@@ -174,6 +179,7 @@ process_details core::details(process& self, std::size_t message_limit) {
   out.name = self.name();
   out.group_leader = process_private::leader(self);
   out.trap_exits = self.traps_exits();
+  out.held = process_private::held(self) != 0;
   if (auto parent = process_private::parent(self)) out.parent = pid(self.core().life(), parent);
   if (wait_state* wait = process_private::wait(self)) {
     std::string_view file = wait->where.file_name();
@@ -204,19 +210,14 @@ bool core::set_trace(pid p, std::uint32_t flags) {
   return true;
 }
 
-bool core::is_system(const process& self) noexcept {
-  const char* entry = process_private::entry(const_cast<process&>(self));
-  return entry && std::strncmp(entry, "troupe.", 7) == 0;
-}
-
 // -- signals
 
-void core::deliver(pid to, envelope* e) {
+errc core::deliver(pid to, envelope* e) {
   if (!is_local(to)) {
-    if (to && to.node() == life_->name) undeliverable(to, e, errc::stale);
-    else if (router_ && to) router_->route(to, e);
-    else undeliverable(to, e, to ? errc::noconnection : errc::noproc);
-    return;
+    if (router_ && to && to.node() != life_->name) return router_->route(to, e);
+    const errc why = !to ? errc::noproc : to.node() == life_->name ? errc::stale : errc::noconnection;
+    undeliverable(to, e, why);
+    return why;
   }
   process* p = slot(to.id());
   if (p && options_.node.encode_always && e->kind == signal::message && e->type && e->type->encode &&
@@ -228,23 +229,33 @@ void core::deliver(pid to, envelope* e) {
   }
   push_outcome outcome =
       p ? process_private::push(*p, static_cast<std::uint32_t>(to.id() >> 32), e) : push_outcome::dead;
-  if (outcome == push_outcome::dead) undeliverable(to, e, errc::noproc);
-  else if (outcome == push_outcome::full) undeliverable(to, e, errc::overloaded);
+  if (outcome == push_outcome::pushed) return errc::none;
+  const errc why = outcome == push_outcome::dead ? errc::noproc : errc::overloaded;
+  undeliverable(to, e, why);
+  return why;
 }
 
-void core::deliver(const address& to, envelope* e) {
-  if (!to.by_name()) {
-    deliver(to.pid(), e);
-    return;
-  }
+errc core::deliver(const address& to, envelope* e) {
+  if (!to.by_name()) return deliver(to.pid(), e);
+  errc why = errc::noproc;
   if (!to.node().empty() && to.node() != life_->name) {
-    if (router_) router_->route(to.name(), to.node(), e);
-    else undeliverable(to, e, errc::noconnection);
-    return;
+    if (router_) return router_->route(to.name(), to.node(), e);
+    why = errc::noconnection;
+  } else if (auto found = whereis(to.name())) {
+    return deliver(*found, e);
   }
-  if (auto found = whereis(to.name())) deliver(*found, e);
-  else undeliverable(to, e, errc::noproc);
+  undeliverable(to, e, why);
+  return why;
 }
+
+pid core::holdable() noexcept {
+  process* self = running_process();
+  if (!self || process_private::by_thread(*self) || (process_private::flags(*self) & process_private::refuses))
+    return {};
+  return self->id();
+}
+
+void core::hold() noexcept { ++process_private::held(*running_process()); }
 
 namespace {
 

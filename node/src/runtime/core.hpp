@@ -6,12 +6,14 @@
 // * A process's control block is a slot of a table of segments. Blocks are recycled, never freed while the core lives,
 //   so a stale pointer is always readable; a pid's id is generation << 32 | index.
 // * `inbox` is one word: the upper 16 bits are the low bits of the generation, the rest is a stack of envelopes, or
-//   `waiting` (parked: whoever pushes must schedule it) or `closed`. A push is one compare-and-swap, which therefore
-//   can only reach the life of the process that its sender meant.
+//   `waiting` (parked: whoever pushes must schedule it) or `closed`. A push looks at the whole generation, then
+//   compares and swaps that word: it can only reach the life of the process that its sender meant.
 // * Everything between processes is a signal in that one queue: messages, links, exits, monitors, inspections. The
 //   receiver handles them in order when it fetches, so the order of each pair holds for all of them.
-// * A parked process needs no timer of its own per wait: one entry is armed at its earliest deadline and looked at when
-//   it fires (a wait that ended early leaves it for the next).
+// * A process has one timer entry at most, at the earliest of its wait's deadline and its own timers. A wait that ends
+//   early leaves it where it is, so that the next one, whose deadline is later, needs no lock; when it fires the
+//   process looks what is due, and arms it anew. It goes with its process.
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -27,18 +29,19 @@
 
 namespace troupe::internal {
 class scheduler;
-}
+using detail::runnable;
+}  // namespace troupe::internal
 
 namespace troupe::detail {
 
 // Signals for processes elsewhere. `dist` is one; without it they are answered with noconnection.
-// Takes ownership of `e`. Called on any thread; never blocks.
+// Takes ownership of `e`. Called on any thread; never blocks. errc::none: on its way, or waiting for a connection.
 class router {
  public:
   virtual ~router() = default;
-  virtual void route(pid to, envelope* e) = 0;
+  virtual errc route(pid to, envelope* e) = 0;
   // To a name on another node. A monitor or call answers noproc or noconnection to e->from.
-  virtual void route(const std::string& name, const std::string& node, envelope* e) = 0;
+  virtual errc route(const std::string& name, const std::string& node, envelope* e) = 0;
 };
 
 // Names that are not local ({global, name} and the like, later).
@@ -64,9 +67,10 @@ class probe {
 
 // Bits of process::flags / trace flags.
 namespace trace_flag {
-inline constexpr std::uint32_t named = 1u;      // not a trace: has a local name
-inline constexpr std::uint32_t by_thread = 4u;  // not a trace: a `handle`, woken through its port
-inline constexpr std::uint32_t server = 2u;     // not a trace: answers sys.get_state
+inline constexpr std::uint32_t named = 1u;       // not a trace: has a local name
+inline constexpr std::uint32_t by_thread = 4u;   // not a trace: a `handle`, woken through its port
+inline constexpr std::uint32_t server = 2u;      // not a trace: answers sys.get_state
+inline constexpr std::uint32_t supervisor = 8u;  // not a trace: answers supervisor.which_children
 inline constexpr std::uint32_t receive = 1u << 8, send = 1u << 9, call = 1u << 10, all = receive | send | call;
 }  // namespace trace_flag
 
@@ -78,7 +82,7 @@ struct process_summary {
   pid id;
   std::string_view entry;
   process_status status = process_status::waiting;
-  bool server = false;
+  bool server = false, supervisor = false;
   std::size_t queued = 0, memory = 0;
   std::uint64_t reductions = 0;
 };
@@ -91,7 +95,7 @@ struct process_details {
   std::vector<std::pair<ref, std::string>> monitors;
   std::vector<pid> monitored_by;
   pid group_leader, parent;
-  bool trap_exits = false;
+  bool trap_exits = false, held = false;
   map metadata;
   list messages;  // the first `message_limit`, when asked for
 };
@@ -100,7 +104,8 @@ struct process_details {
 struct core_counters {
   std::atomic<std::uint64_t> dead_letters_noproc{0}, dead_letters_noname{0}, dead_letters_noconnection{0},
       mailbox_refused{0}, late_replies{0}, print_dropped{0}, spawned{0}, exited{0},
-      crashed{0};  // ended for another reason than normal or shutdown
+      crashed{0},  // ended for another reason than normal or shutdown
+      stalls{0};   // slices that held a worker longer than `stall_after`, each time that one was due for a report
 };
 
 // Attached to a node by a layer above, found by its type, destroyed in reverse order of attaching.
@@ -132,8 +137,8 @@ class core {
   ~core();
 
   // -- signals
-  void deliver(pid to, envelope* e);  // local or through the router; takes ownership
-  void deliver(const address& to, envelope* e);
+  errc deliver(pid to, envelope* e);  // local or through the router; takes ownership; why it reached nobody
+  errc deliver(const address& to, envelope* e);
   // What a signal that reached nobody is answered with: DOWN for a monitor, EXIT for a link, an error for a call.
   void undeliverable(pid to, envelope* e, errc why);
   void undeliverable(const address& to, envelope* e, errc why);
@@ -141,6 +146,10 @@ class core {
   void set_router(router* r) noexcept { router_ = r; }
   void set_probe(probe* p) noexcept { probe_ = p; }
   [[nodiscard]] probe* watching() const noexcept { return probe_; }
+  // The process that runs on this thread, when it may be parked (when_full); `hold` parks it at its next wait, until
+  // it gets as many `relieved`. For the router.
+  [[nodiscard]] static pid holdable() noexcept;
+  static void hold() noexcept;
 
   // -- processes
   [[nodiscard]] bool is_local(pid p) const noexcept { return p.life_key() == life_key_; }
@@ -159,7 +168,6 @@ class core {
   [[nodiscard]] static process_details details(process& self, std::size_t message_limit);  // inside `inspect`
   // Sets exactly these trace flags; false when the process has ended.
   bool set_trace(pid p, std::uint32_t flags);
-  [[nodiscard]] static bool is_system(const process& self) noexcept;
   // Inside `inspect`: whatever this process waits for ends at once as if its time were over. How an evaluation is
   // interrupted without ending its process.
   static void expire_wait(process& self) noexcept {
@@ -206,6 +214,12 @@ class core {
   [[nodiscard]] std::vector<pid> roots() const;
   [[nodiscard]] bool stop(duration limit);
 
+  // -- threads that are held
+  // Told by the scheduler's watch while a process holds its worker.
+  static void report_stall(internal::runnable& what, duration held);
+  // What still holds a thread, one line each: "process <pid> (resizer), for 3.2 s".
+  [[nodiscard]] std::vector<std::string> held_threads() const;
+
   node* owner = nullptr;
 
  private:
@@ -233,6 +247,9 @@ class core {
   std::size_t segment_count_ = 0;
   std::atomic<std::size_t> used_slots_{0};
   runnable* free_ = nullptr;
+  // By the watch alone.
+  std::chrono::steady_clock::time_point stall_window_{};
+  unsigned stalls_told_ = 0, stalls_untold_ = 0;
   std::mutex gone_mutex_;
   std::condition_variable gone_;  // told of every end once the node stops
 

@@ -4,6 +4,13 @@ namespace troupe {
 
 exit_reason::exit_reason(const error& cause) : term_(list_of({value(cause.name()), value(cause.text())})) {}
 
+exit_reason::exit_reason(const error& cause, const std::source_location& where) : exit_reason(cause) {
+  std::string_view file = where.file_name();
+  if (file.empty()) return;
+  if (auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
+  term_.items()->emplace_back(std::string(file) + ":" + std::to_string(where.line()));
+}
+
 exit_reason exit_reason::exception(std::string_view type, std::string_view text, std::string_view place) {
   value about = map_of({{"type", type}, {"text", text}});
   if (!place.empty()) about.entries()->emplace_back("place", place);

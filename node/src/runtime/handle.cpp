@@ -14,6 +14,12 @@ namespace troupe {
 
 using detail::process_private;
 
+namespace {
+
+constexpr duration kill_time = std::chrono::seconds(5);
+
+}  // namespace
+
 struct handle::impl {
   process* self = nullptr;
   detail::thread_port port;
@@ -110,7 +116,7 @@ result<std::unique_ptr<handle>> node::make_handle() {
   }
   process& self = **slot;
   process_private::cold(self).port = &made->port;
-  process_private::entry(self) = "thread";
+  process_private::entry(self).store("thread", std::memory_order_relaxed);
   core_->open_slot(self, core_->default_leader(), 0, true);
   (void)made->mark_waiting();
   return std::unique_ptr<handle>(new handle(std::move(made)));
@@ -145,10 +151,14 @@ result<exit_reason> handle::join(const spawned& child, duration limit) {
   wait.deadline = detail::wait_deadline(self(), limit);
   if (!impl_->wait_for(wait)) {
     self().exit(child.process, exit_reason::kill());
-    wait.deadline = time_point::max();
-    impl_->wait_for(wait);
-    message gone(wait.found);
-    return error(errc::timeout, "the process was killed at its deadline");
+    wait.deadline = detail::wait_deadline(self(), kill_time);
+    if (impl_->wait_for(wait)) {
+      message gone(wait.found);
+      return error(errc::timeout, "the process was killed at its deadline");
+    }
+    self().demonitor(child.monitor);
+    return error(errc::timeout,
+                 child.process.text() + " holds its worker: killed at its deadline, it ends when it lets go");
   }
   message ended(wait.found);
   return result<exit_reason>(ended.as<down>().reason);

@@ -6,11 +6,13 @@ namespace troupe {
 namespace detail {
 namespace {
 
+// What has arrived was bounded in bytes; its own length bounds the rest.
+constexpr limits content_limits{.value_nodes = SIZE_MAX, .depth = reader::max_depth};
+
 void encode_wire_payload(const void* payload, writer& w) {
-  const auto& data = static_cast<const wire_payload*>(payload)->data;
   value content;
-  auto r = wire_reader(data);
-  // Checked when it arrived, so this cannot fail; nil for a value that grew beyond a newer limit.
+  auto r = wire_reader(static_cast<const wire_payload*>(payload)->content(), content_limits);
+  // Checked when it arrived, so this cannot fail.
   if (!r->read_value(content)) content = value();
   w.put_value(content);
 }
@@ -62,7 +64,8 @@ value envelope_value(const envelope& e) {
 }
 
 std::unique_ptr<reader> payload_reader(const envelope& e, value& keep) {
-  if (e.type == &wire_type) return wire_reader(static_cast<const wire_payload*>(e.payload())->data);
+  if (e.type == &wire_type)
+    return wire_reader(static_cast<const wire_payload*>(e.payload())->content(), content_limits);
   if (e.type == &type_of<value>) return value_reader(*static_cast<const value*>(e.payload()));
   keep = envelope_value(e);
   return value_reader(keep);

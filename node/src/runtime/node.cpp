@@ -9,7 +9,8 @@ node::node(std::unique_ptr<detail::core> made) : core_(std::move(made)) { core_-
 
 node::~node() {
   stop();
-  // Nothing runs a slice any more once the workers are gone, when the scheduler is ours alone.
+  // Nothing runs a slice any more once the workers are gone, when the scheduler is ours alone. With others' nodes on it
+  // the core waits for its own blocking work.
   if (core_->shared_scheduler().use_count() == 2) core_->scheduler().stop();
 }
 
@@ -48,8 +49,10 @@ std::unique_ptr<node> make_bare_node(bare_node_options options) {
   made.node.name = options.name;
   made.scheduler = options.scheduler;
   if (!made.scheduler) {
-    made.scheduler = std::make_shared<internal::scheduler>(
-        internal::scheduler_options{options.workers, made.clock, &process_private::run_slice});
+    internal::scheduler_options how{options.workers, made.clock, &process_private::run_slice};
+    how.stalled = &core::report_stall;
+    how.stall_after = made.node.stall_after;
+    made.scheduler = std::make_shared<internal::scheduler>(std::move(how));
     made.scheduler->start();
   }
   return std::make_unique<node>(std::make_unique<core>(std::move(made)));

@@ -47,12 +47,30 @@ void process::set_metadata(std::string_view key, value item) {
 void process::set_label(std::string text) { process_private::cold(*this).label = std::move(text); }
 
 void process::send_envelope(const address& to, detail::envelope* e) {
-  e->from = id();
+  if (!e->from || e->kind != signal::call) e->from = id();  // a call that is passed on is its caller's
   if (trace_.load(std::memory_order_relaxed) & detail::trace_flag::send) {
     if (core_->watching()) core_->watching()->sent(*this, to, *e);
   }
   if (to.by_name()) core_->deliver(to, e);
   else core_->deliver(to.pid(), e);
+}
+
+result<void> process::try_send_envelope(const address& to, detail::envelope* e) {
+  const bool refused = flags_ & process_private::refuses;
+  flags_ |= process_private::refuses;
+  if (!e->from || e->kind != signal::call) e->from = id();
+  if (trace_.load(std::memory_order_relaxed) & detail::trace_flag::send) {
+    if (core_->watching()) core_->watching()->sent(*this, to, *e);
+  }
+  const errc outcome = core_->deliver(to, e);
+  if (!refused) flags_ &= static_cast<std::uint8_t>(~process_private::refuses);
+  if (outcome == errc::none) return {};
+  return error(outcome, to.text());
+}
+
+void process::on_full(when_full policy) noexcept {
+  if (policy == when_full::refuse) flags_ |= process_private::refuses;
+  else flags_ &= static_cast<std::uint8_t>(~process_private::refuses);
 }
 
 void process::reply_envelope(message& call, detail::envelope* e) {
@@ -182,7 +200,7 @@ void process::print(std::string_view text) {
 timer process::start_timer(duration first, duration period, const address& to, message content) {
   return process_private::start_timer(*this, first, period, to, std::move(content));
 }
-bool process::cancel(timer t) { return cold_ && cold_->timers.erase(t.id()) > 0; }
+bool process::cancel(timer t) { return process_private::cancel_timer(*this, t.id()); }
 
 sleep_awaiter::sleep_awaiter(process& self, duration limit, std::source_location place) noexcept : self_(self) {
   takes_messages = false;
@@ -226,6 +244,7 @@ bool look(process& self, wait_state& wait) {
 }  // namespace
 
 bool poll_wait(process& self, wait_state& wait) {
+  if (process_private::held(self) && !wait.reply_id) return false;
   if (!look(self, wait)) return false;
   // A call announces what it waits for before it sends; now that it has it, the frame may go away.
   process_private::wait(self) = nullptr;

@@ -18,9 +18,15 @@ struct monitor_entry {
 };
 
 struct timer_state {
+  time_point due;
   duration period{};  // zero: fires once
   address to;
   message content;  // of a repeating one: kept as a value and copied
+};
+
+struct timer_table {
+  std::map<std::uint64_t, timer_state> by_id;
+  std::set<std::pair<time_point, std::uint64_t>> by_time;
 };
 
 // What wakes a thread that holds a `handle`. Whoever takes the `waiting` mark off its inbox calls `wake_from_outside`
@@ -44,7 +50,7 @@ struct cold_part {
   std::map<pid, int> unlinking;                      // unlinks that `pid` has not acknowledged
   std::map<std::uint64_t, monitor_entry> monitors;   // of others, by us
   std::set<std::pair<pid, std::uint64_t>> watchers;  // of us, by others
-  std::map<std::uint64_t, timer_state> timers;
+  std::unique_ptr<timer_table> timers;
   // Calls destroyed unanswered in this slice: answered when it is known whether the process ends with them.
   std::vector<std::pair<pid, std::uint64_t>> dropped;
   std::optional<exit_reason> doom;  // set: the process must end and is never resumed again
@@ -63,7 +69,7 @@ struct process_private {
   static constexpr std::uint64_t tag_mask = 0xffffull << 48;
   static constexpr std::uint64_t empty = 0, waiting = 1, closed = 2;
   static constexpr std::int32_t slice_budget = 1000;
-  static constexpr std::uint8_t traps = 1, doomed = 2, timed = 4;
+  static constexpr std::uint8_t traps = 1, doomed = 2, timed = 4, refuses = 8, has_timer = 16;
 
   [[nodiscard]] static std::uint64_t tag_of(std::uint32_t generation) noexcept {
     return static_cast<std::uint64_t>(static_cast<std::uint16_t>(generation)) << 48;
@@ -84,7 +90,7 @@ struct process_private {
   static void handle_signal(process& p, envelope* e);
   static void handle_exit(process& p, envelope* e);
   static void handle_down(process& p, envelope* e);
-  static void handle_timer(process& p, std::uint64_t id);
+  static void handle_timer(process& p);
   static void append(process& p, envelope* e) noexcept;
   static void doom(process& p, exit_reason reason);
   [[nodiscard]] static bool complete_wait(process& p);  // true: the coroutine can go on
@@ -96,9 +102,10 @@ struct process_private {
   [[nodiscard]] static exit_reason reason_of(std::exception_ptr failure) noexcept;
   [[nodiscard]] static cold_part& cold(process& p);
   static void answer_dropped(process& p, const exit_reason* ending);
-  static void arm_timer(process& p, std::uint64_t id, time_point when);
+  static void arm(process& p, time_point when);  // its one entry, wherever that stood
   static void yield(process& p, std::coroutine_handle<> caller) noexcept;
   static timer start_timer(process& p, duration first, duration period, const address& to, message content);
+  static bool cancel_timer(process& p, std::uint64_t id);
 
   // -- fields, for the files of this folder
   static auto& inbox(process& p) noexcept { return p.inbox_; }
@@ -119,6 +126,11 @@ struct process_private {
   static auto& budget(process& p) noexcept { return p.budget_; }
   static auto& status(process& p) noexcept { return p.status_; }
   static auto& flags(process& p) noexcept { return p.flags_; }
+  static auto& held(const process& p) noexcept { return const_cast<process&>(p).held_; }
+  // A slow node holds it, and it neither waits for the answer of a call nor was interrupted.
+  [[nodiscard]] static bool is_held(const process& p) noexcept {
+    return p.held_ && !(p.wait_ && (p.wait_->reply_id || p.wait_->timed_out));
+  }
   static auto& first(process& p) noexcept { return p.first_; }
   static auto& last(process& p) noexcept { return p.last_; }
   static auto& scanned(process& p) noexcept { return p.scanned_; }

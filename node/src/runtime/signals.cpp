@@ -81,7 +81,10 @@ void process_private::handle_signal(process& p, envelope* e) {
       if (p.cold_) p.cold_->watchers.erase({e->from, e->id});
       break;
     case signal::group_leader: p.leader_ = *static_cast<pid*>(e->payload()); break;
-    case signal::timer: handle_timer(p, e->id); break;
+    case signal::timer: handle_timer(p); break;
+    case signal::relieved:
+      if (p.held_) --p.held_;
+      break;
     case signal::inspect: static_cast<inspection*>(e->payload())->look(p); break;
   }
   release_envelope(e);
@@ -97,7 +100,8 @@ void process_private::handle_exit(process& p, envelope* e) {
       return;
     }
   }
-  const bool untrappable = !by_link && reason.is("kill") && !by_thread(p);
+  const std::string* word = reason.term().text();  // {"kill", x} is a reason like any other
+  const bool untrappable = !by_link && word && *word == "kill" && !by_thread(p);
   if (untrappable) {
     doom(p, exit_reason::killed());
   } else if ((p.flags_ & traps) || by_thread(p)) {
@@ -130,49 +134,67 @@ void process_private::handle_down(process& p, envelope* e) {
   append(p, e);
 }
 
-// -- timers: an entry fires as a signal with the timer's id; id 0 is the deadline of a wait.
+// -- timers: the one entry of a process fires as a signal; then the process looks what is due.
+
+void process_private::arm(process& p, time_point when) {
+  p.armed_ = when;
+  p.flags_ |= has_timer;
+  p.core_->scheduler().arm({when,
+                            [](void* context, std::uint64_t id, std::uint64_t) {
+                              auto* home = static_cast<core*>(context);
+                              home->deliver(pid(home->life(), id), make_signal(signal::timer));
+                            },
+                            p.core_, p.id().id(), 0, 0, &p});
+}
 
 timer process_private::start_timer(process& p, duration first, duration period, const address& to, message content) {
   core& home = *p.core_;
   const std::uint64_t id = home.next_ref();
-  timer_state state{period, to, std::move(content)};
+  const time_point due = deadline_after(home.clock().now(), first);
+  timer_state state{due, period, to, std::move(content)};
   // A repeating timer sends copies: those of a value.
   if (period > duration::zero()) state.content = message(state.content.to_value());
-  cold(p).timers.emplace(id, std::move(state));
-  arm_timer(p, id, deadline_after(home.clock().now(), first));
+  auto& timers = cold(p).timers;
+  if (!timers) timers = std::make_unique<timer_table>();
+  timers->by_id.emplace(id, std::move(state));
+  timers->by_time.emplace(due, id);
+  if (due < p.armed_) arm(p, due);
   return timer(id);
 }
 
-void process_private::arm_timer(process& p, std::uint64_t id, time_point when) {
-  if (when == time_point::max()) return;
-  p.core_->scheduler().arm({when,
-                            [](void* context, std::uint64_t target, std::uint64_t timer_id) {
-                              auto* home = static_cast<core*>(context);
-                              envelope* e = make_signal(signal::timer);
-                              e->id = timer_id;
-                              home->deliver(pid(home->life(), target), e);
-                            },
-                            p.core_, p.id().id(), id, 0});
+bool process_private::cancel_timer(process& p, std::uint64_t id) {
+  if (!p.cold_ || !p.cold_->timers) return false;
+  timer_table& timers = *p.cold_->timers;
+  auto found = timers.by_id.find(id);
+  if (found == timers.by_id.end()) return false;
+  timers.by_time.erase({found->second.due, id});
+  timers.by_id.erase(found);
+  return true;
 }
 
-void process_private::handle_timer(process& p, std::uint64_t id) {
-  if (id == 0) {
-    p.armed_ = time_point::max();
-    p.flags_ |= timed;
-    return;
+void process_private::handle_timer(process& p) {
+  p.armed_ = time_point::max();
+  p.flags_ |= timed;
+  if (!p.cold_ || !p.cold_->timers) return;
+  auto& timers = p.cold_->timers->by_id;
+  auto& due = p.cold_->timers->by_time;
+  const time_point now = p.core_->clock().now();
+  while (!due.empty() && due.begin()->first <= now) {
+    auto found = timers.find(due.begin()->second);
+    due.erase(due.begin());
+    timer_state& state = found->second;
+    if (state.period > duration::zero()) {
+      state.due = deadline_after(now, state.period);
+      due.emplace(state.due, found->first);
+      p.send(state.to, message(state.content.to_value()));
+    } else {
+      timer_state last = std::move(state);
+      timers.erase(found);
+      p.send(last.to, std::move(last.content));
+    }
   }
-  if (!p.cold_) return;
-  auto found = p.cold_->timers.find(id);
-  if (found == p.cold_->timers.end()) return;  // cancelled
-  timer_state& state = found->second;
-  if (state.period > duration::zero()) {
-    arm_timer(p, id, deadline_after(p.core_->clock().now(), state.period));
-    p.send(state.to, message(state.content.to_value()));
-    return;
-  }
-  timer_state last = std::move(state);
-  p.cold_->timers.erase(found);
-  p.send(last.to, std::move(last.content));
+  // For a process that does not come to wait.
+  if (!due.empty() && due.begin()->first != time_point::max()) arm(p, due.begin()->first);
 }
 
 }  // namespace troupe::detail

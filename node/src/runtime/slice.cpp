@@ -64,6 +64,8 @@ push_outcome process_private::push(process& p, std::uint32_t generation, envelop
   for (;;) {
     const std::uint64_t low = seen & ~tag_mask;
     if ((seen & tag_mask) != tag || low == closed) return push_outcome::dead;
+    // The tag returns after 65,536 lives of this block. Read after the inbox, which a new life opens last.
+    if (p.generation_.load(std::memory_order_relaxed) != generation) return push_outcome::dead;
     e->next = low == empty || low == waiting ? nullptr : reinterpret_cast<envelope*>(low);
     if (p.inbox_.compare_exchange_weak(seen, tag | reinterpret_cast<std::uint64_t>(e), std::memory_order_acq_rel,
                                        std::memory_order_acquire)) {
@@ -141,15 +143,7 @@ bool process_private::complete_wait(process& p) {
 }
 
 bool process_private::park(process& p) {
-  if (p.wait_ && p.wait_->deadline != time_point::max() && p.wait_->deadline < p.armed_) {
-    p.armed_ = p.wait_->deadline;
-    p.core_->scheduler().arm({p.armed_,
-                              [](void* context, std::uint64_t id, std::uint64_t) {
-                                auto* home = static_cast<core*>(context);
-                                home->deliver(pid(home->life(), id), make_signal(signal::timer));
-                              },
-                              p.core_, p.id().id(), 0, 0});
-  }
+  if (p.wait_ && p.wait_->deadline < p.armed_ && !is_held(p)) arm(p, p.wait_->deadline);
   const std::uint64_t tag = tag_of(p.generation_.load(std::memory_order_relaxed));
   std::uint64_t expected = tag | empty;
   p.status_.store(static_cast<std::uint8_t>(process_status::waiting), std::memory_order_relaxed);
@@ -173,15 +167,19 @@ void process_private::run_slice(runnable& what) {
       finish(p, reason);
       break;
     }
-    if (!p.next_ && (!p.wait_ || !complete_wait(p))) {
+    if (is_held(p) || (!p.next_ && (!p.wait_ || !complete_wait(p)))) {
       const std::uint64_t used = static_cast<std::uint64_t>(slice_budget - p.budget_);
       p.reductions_.store(p.reductions_.load(std::memory_order_relaxed) + used, std::memory_order_relaxed);
       p.budget_ = slice_budget;
       if (park(p)) break;
       continue;
     }
-    while (p.next_ && p.budget_ > 0) std::exchange(p.next_, {}).resume();
+    while (p.next_ && p.budget_ > 0) {
+      std::exchange(p.next_, {}).resume();
+      if (p.held_) break;
+    }
     if (p.root_.done()) {
+      p.wait_ = nullptr;  // nothing of its frames waits any more
       finish(p, p.root_.promise().failure() ? reason_of(p.root_.promise().failure()) : exit_reason::normal());
       break;
     }
@@ -212,7 +210,7 @@ exit_reason process_private::reason_of(std::exception_ptr failure) noexcept {
   try {
     std::rethrow_exception(failure);
   } catch (const exit_by_error& e) {
-    return exit_reason(e.cause);
+    return {e.cause, e.where};
   } catch (exit_reason& reason) {
     return std::move(reason);
   } catch (const std::exception& e) {
@@ -234,9 +232,12 @@ void process_private::finish(process& p, const exit_reason& reason) {
   p.flags_ |= doomed;
   if (!reason.is_planned()) home.counters().crashed.fetch_add(1, std::memory_order_relaxed);
   if (home.watching()) home.watching()->exited(p, reason);
+  // Came together with what ends the process: nobody takes it.
+  if (p.wait_ && p.wait_->found) release_envelope(std::exchange(p.wait_->found, nullptr));
   if (p.root_) std::exchange(p.root_, {}).destroy();
   p.next_ = {};
   p.wait_ = nullptr;
+  if (p.flags_ & has_timer) home.scheduler().disarm(p);
   finish_signals(p, reason);
   home.retire(p);
 }

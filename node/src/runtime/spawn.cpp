@@ -8,25 +8,46 @@ namespace troupe::detail {
 
 core& core_of(node& n) noexcept { return n.core(); }
 
-result<process*> prepare_process(core& where) { return where.take_slot(); }
+namespace {
 
-void abandon_process(process* prepared) noexcept { prepared->core().abandon_slot(*prepared); }
+// Between prepare_process and here the body's frame was made: it counts for the child. Who ran before waits in the link
+// that a process needs only while it is queued.
+void end_preparing(process& child) noexcept {
+  set_running_process(static_cast<process*>(std::exchange(child.next_run, nullptr)));
+}
+
+}  // namespace
+
+result<process*> prepare_process(core& where) {
+  auto slot = where.take_slot();
+  if (!slot) return slot;
+  (*slot)->next_run = running_process();
+  set_running_process(*slot);
+  return slot;
+}
+
+void abandon_process(process* prepared) noexcept {
+  end_preparing(*prepared);
+  prepared->core().abandon_slot(*prepared);
+}
 
 result<spawned> start_process(core& where, process* parent, spawn_options&& options, task<>&& body, process* prepared) {
   using priv = process_private;
   process& child = *prepared;
-  priv::entry(child) = options.entry ? options.entry : parent ? priv::entry(*parent) : nullptr;
+  priv::entry(child).store(options.entry, std::memory_order_relaxed);
   pid leader = options.group_leader ? options.group_leader : parent ? parent->group_leader() : where.default_leader();
   where.open_slot(child, leader, options.mailbox_limit ? options.mailbox_limit : where.options().mailbox_limit);
   const pid id = child.id();
   if (!options.name.empty()) {
     if (auto named = where.register_name(id, options.name); !named) {
       body = task<>();
+      end_preparing(child);
       priv::finish_signals(child, exit_reason::noproc());  // nobody has seen it live
       where.retire(child);
       return named.error();
     }
   }
+  end_preparing(child);
   auto root = body.release();
   root.promise().owner = &child;
   priv::root(child) = root;

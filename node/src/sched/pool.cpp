@@ -7,11 +7,12 @@
 #include <utility>
 
 // Design notes
-// * A thread's cache holds up to `batch` * 2 blocks of a class; when it overflows, one batch goes to the class's
-// central
-//   list, from where other threads refill. A thread that only frees (a consumer of messages) thus feeds the one that
-//   only takes, a batch per lock.
+// * A thread's cache holds up to `most_kept` blocks of a class: all of a fresh chunk, and two batches. From there on
+//   each block too many sends one batch to the class's central list, from where other threads refill. A thread that
+//   only frees (a consumer of messages) thus feeds the one that only takes, a batch per lock.
 // * Chunks are carved once and kept: memory of this kind is reused, not returned.
+// * A thread that has destroyed its cache may still take and give (destructors of other thread-local or static
+//   objects): then each block passes the central list.
 namespace troupe::internal {
 
 #ifdef TROUPE_SANITIZED
@@ -29,6 +30,7 @@ namespace {
 constexpr std::size_t classes = pool_limit / pool_step;
 constexpr std::size_t batch = 64;
 constexpr std::size_t chunk_bytes = 64 * 1024;
+constexpr std::size_t most_kept = chunk_bytes / pool_step + 2 * batch;
 
 struct block {
   block* next;        // in its list
@@ -68,30 +70,42 @@ void give_batch(std::size_t index, block* first) noexcept {
   c.batches = first;
 }
 
+// Trivial: both can be read whatever of the thread has been destroyed.
+thread_local cache* current = nullptr;
+thread_local bool gone = false;
+
 cache::~cache() {
+  current = nullptr;
+  gone = true;
   for (std::size_t i = 0; i < classes; ++i) {
-    if (sizes[i].first) give_batch(i, sizes[i].first);
+    if (block* first = std::exchange(sizes[i].first, nullptr)) give_batch(i, first);
   }
 }
 
-thread_local cache* current = nullptr;
-
-struct cache_owner {
-  cache mine;
-  cache_owner() { current = &mine; }
-  ~cache_owner() { current = nullptr; }
-};
-
-[[gnu::noinline]] cache& make_cache() {
-  thread_local cache_owner owner;
-  // During thread exit the owner may be gone already: then blocks go straight through the central lists.
-  current = &owner.mine;
-  return owner.mine;
+// Null when the thread's own has been destroyed.
+[[gnu::noinline]] cache* make_cache() {
+  if (gone) return nullptr;
+  thread_local cache mine;
+  return current = &mine;
 }
 
-inline cache& mine() {
+inline cache* own_cache() {
   cache* c = current;
-  return c ? *c : make_cache();
+  return c ? c : make_cache();
+}
+
+void* take_central(std::size_t index) {
+  central_class& c = shared().sizes[index];
+  {
+    std::lock_guard lock(c.mutex);
+    if (block* taken = c.batches) {
+      c.batches = taken->next ? taken->next : taken->next_batch;
+      if (taken->next) taken->next->next_batch = taken->next_batch;
+      return taken;
+    }
+  }
+  if (void* made = std::malloc((index + 1) * pool_step)) return made;  // a block like others from here on
+  throw std::bad_alloc();
 }
 
 void refill(cache::entry& entry, std::size_t index) {
@@ -137,7 +151,10 @@ void refill(cache::entry& entry, std::size_t index) {
 [[gnu::noinline]] void* pool_take(std::size_t bytes) {
   if (bytes == 0 || bytes > pool_limit) return ::operator new(bytes);
   std::size_t index = (bytes - 1) / pool_step;
-  cache::entry& entry = mine().sizes[index];
+  cache* mine = own_cache();
+  if (!mine) [[unlikely]]
+    return take_central(index);
+  cache::entry& entry = mine->sizes[index];
   if (!entry.first) refill(entry, index);
   block* taken = entry.first;
   entry.first = taken->next;
@@ -151,12 +168,17 @@ void refill(cache::entry& entry, std::size_t index) {
     return;
   }
   std::size_t index = (bytes - 1) / pool_step;
-  cache::entry& entry = mine().sizes[index];
+  cache* mine = own_cache();
   auto* b = static_cast<block*>(given);
+  if (!mine) [[unlikely]] {
+    b->next = nullptr;
+    give_batch(index, b);
+    return;
+  }
+  cache::entry& entry = mine->sizes[index];
   b->next = entry.first;
   entry.first = b;
-  // A fresh chunk may hold far more than two batches: only a list that grows past one is trimmed.
-  if (++entry.count >= chunk_bytes / pool_step + 2 * batch) overflow(entry, index);
+  if (++entry.count > most_kept) overflow(entry, index);
 }
 
 #endif

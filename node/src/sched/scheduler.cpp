@@ -13,10 +13,6 @@ namespace {
 
 constexpr std::size_t blocking_limit = 64;
 
-bool later(const timer_entry& a, const timer_entry& b) noexcept {
-  return a.when != b.when ? a.when > b.when : a.order > b.order;
-}
-
 }  // namespace
 
 std::thread start_thread(const std::string& name, std::move_only_function<void()> body) {
@@ -38,14 +34,35 @@ scheduler::scheduler(scheduler_options options) : options_(std::move(options)) {
 scheduler::~scheduler() { stop(); }
 
 void scheduler::start() {
+  if (workers_.empty()) return;
+  inside_ += workers_.size();
+  sights_.resize(workers_.size());
+  watching_.store(true, std::memory_order_seq_cst);
+  watch_thread_ = start_thread("troupe-watch", [this] { watch(); });
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    threads_.push_back(start_thread("troupe-work-" + std::to_string(i), [w = workers_[i].get()] { w->run(); }));
+    threads_.push_back(start_thread("troupe-work-" + std::to_string(i), [this, w = workers_[i].get()] {
+      w->run();
+      thread_ended();
+    }));
   }
 }
 
-void scheduler::stop() {
+void scheduler::ask_to_end() {
   stopping_.store(true, std::memory_order_seq_cst);
   for (auto& w : workers_) w->wake();
+  // Whoever looked before the flag was set waits by the time its lock is free.
+  {
+    std::lock_guard lock(blocking_mutex_);
+  }
+  blocking_signal_.notify_all();
+  {
+    std::lock_guard lock(watch_mutex_);
+  }
+  watch_signal_.notify_all();
+}
+
+void scheduler::stop() {
+  ask_to_end();
   for (auto& thread : threads_) thread.join();
   threads_.clear();
   std::vector<std::thread> helpers;
@@ -53,8 +70,20 @@ void scheduler::stop() {
     std::lock_guard lock(blocking_mutex_);
     helpers.swap(blocking_threads_);
   }
-  blocking_signal_.notify_all();
   for (auto& thread : helpers) thread.join();
+  if (watch_thread_.joinable()) watch_thread_.join();
+}
+
+bool scheduler::leave(duration limit) {
+  ask_to_end();
+  std::unique_lock lock(ended_mutex_);
+  return ended_signal_.wait_for(lock, limit, [this] { return inside_ == 0; });
+}
+
+void scheduler::thread_ended() noexcept {
+  std::lock_guard lock(ended_mutex_);
+  --inside_;
+  ended_signal_.notify_all();
 }
 
 bool scheduler::on_worker() const noexcept {
@@ -121,20 +150,16 @@ void scheduler::arm(timer_entry entry) {
   bool earliest = false;
   {
     std::lock_guard lock(timers_mutex_);
-    entry.order = timer_order_++;
-    timers_.push_back(entry);
-    std::push_heap(timers_.begin(), timers_.end(), later);
-    earliest = timers_.front().order == entry.order;
+    earliest = entry.when < timers_.next();
+    timers_.put(entry);
     update_due_locked();
   }
   if (!earliest) return;
-  // A worker that sleeps past the new deadline must look again; one that is awake will.
+  // A worker that sleeps past the new deadline must look again; one that is awake will, or the watch sees it.
   if (!on_worker() || sleeping_.load(std::memory_order_seq_cst) == workers_.size()) notify();
 }
 
-void scheduler::update_due_locked() noexcept {
-  next_due_.store(timers_.empty() ? time_point::max() : timers_.front().when, std::memory_order_seq_cst);
-}
+void scheduler::update_due_locked() noexcept { next_due_.store(timers_.next(), std::memory_order_seq_cst); }
 
 std::size_t scheduler::fire_due() {
   if (next_due() == time_point::max()) return 0;
@@ -142,27 +167,54 @@ std::size_t scheduler::fire_due() {
   if (next_due() > now) return 0;
   std::vector<timer_entry> due;
   std::unique_lock lock(timers_mutex_);
-  while (!timers_.empty() && timers_.front().when <= now) {
-    std::pop_heap(timers_.begin(), timers_.end(), later);
-    due.push_back(timers_.back());
-    timers_.pop_back();
-  }
+  timers_.take_due(now, due);
   update_due_locked();
-  // Under the lock: `forget` must be able to promise that nothing fires afterwards. A fire only pushes a signal.
+  // Under the lock: `disarm` and `forget` promise that nothing fires afterwards. A fire only pushes a signal.
   for (timer_entry& entry : due) entry.fire(entry.context, entry.a, entry.b);
   return due.size();
 }
 
-void scheduler::forget(const void* context) {
+void scheduler::disarm(runnable& owner) {
   std::lock_guard lock(timers_mutex_);
-  std::erase_if(timers_, [context](const timer_entry& entry) { return entry.context == context; });
-  std::make_heap(timers_.begin(), timers_.end(), later);
+  timers_.remove(owner);
   update_due_locked();
+}
+
+std::size_t scheduler::armed() const {
+  std::lock_guard lock(timers_mutex_);
+  return timers_.size();
+}
+
+void scheduler::forget(const void* context) {
+  {
+    std::lock_guard lock(timers_mutex_);
+    timers_.remove_all(context);
+    update_due_locked();
+  }
+  // The watch may be telling of a slice that has ended since.
+  {
+    std::lock_guard lock(watch_mutex_);
+  }
+  std::unique_lock lock(blocking_mutex_);
+  std::deque<blocking_job> dropped;
+  for (auto at = blocking_work_.begin(); at != blocking_work_.end();) {
+    if (at->whose.context == context) {
+      dropped.push_back(std::move(*at));
+      at = blocking_work_.erase(at);
+    } else {
+      ++at;
+    }
+  }
+  blocking_done_.wait(lock, [&] {
+    return std::none_of(blocking_active_.begin(), blocking_active_.end(),
+                        [context](const blocking_job* job) { return job->whose.context == context; });
+  });
+  lock.unlock();
 }
 
 // -- blocking work
 
-void scheduler::run_blocking(std::move_only_function<void()> work) {
+void scheduler::run_blocking(std::move_only_function<void()> work, job_owner whose) {
   if (options_.workers == 0) {
     work();
     return;
@@ -170,9 +222,16 @@ void scheduler::run_blocking(std::move_only_function<void()> work) {
   {
     std::lock_guard lock(blocking_mutex_);
     if (stopping_.load(std::memory_order_acquire)) return;
-    blocking_work_.push_back(std::move(work));
+    blocking_work_.push_back({std::move(work), whose});
     if (blocking_idle_ < blocking_work_.size() && blocking_threads_.size() < blocking_limit) {
-      blocking_threads_.push_back(start_thread("troupe-block", [this] { blocking_thread(); }));
+      {
+        std::lock_guard count(ended_mutex_);
+        ++inside_;
+      }
+      blocking_threads_.push_back(start_thread("troupe-block", [this] {
+        blocking_thread();
+        thread_ended();
+      }));
     }
   }
   blocking_signal_.notify_one();
@@ -182,11 +241,16 @@ void scheduler::blocking_thread() {
   std::unique_lock lock(blocking_mutex_);
   for (;;) {
     if (!blocking_work_.empty()) {
-      auto work = std::move(blocking_work_.front());
+      blocking_job job = std::move(blocking_work_.front());
       blocking_work_.pop_front();
+      job.began = std::chrono::steady_clock::now();
+      blocking_active_.push_back(&job);
       lock.unlock();
-      work();
+      job.work();
+      job.work = nullptr;  // with what it holds, before anybody may be told that it is over
       lock.lock();
+      std::erase(blocking_active_, &job);
+      blocking_done_.notify_all();
       continue;
     }
     if (stopping_.load(std::memory_order_acquire)) return;

@@ -8,6 +8,9 @@
 // * No lost wake-up: a worker announces that it sleeps, then looks at every queue once more; whoever adds work looks at
 //   the number of sleepers afterwards. At most one woken worker searches at a time; when it finds, it wakes the next.
 // * Idle workers sleep on a futex until the next timer is due: an idle node uses no CPU.
+// * A watch thread looks at the workers every few milliseconds while any is awake, and sleeps when all do. It sees what
+//   a worker that holds on to one slice cannot: that the slice is reported, that what waits in the worker's LIFO slot
+//   goes to the others, that a timer is due which nobody fires. A slice pays two plain stores for it.
 // * With `workers = 0` there are no threads: a simulation or a test calls `run_one` and `fire_due` itself.
 #include <atomic>
 #include <condition_variable>
@@ -20,12 +23,11 @@
 #include <thread>
 #include <vector>
 
-#include <troupe/task.hpp>
 #include <troupe/time.hpp>
 
-namespace troupe::internal {
+#include "sched/timer_heap.hpp"
 
-using detail::runnable;
+namespace troupe::internal {
 
 class worker;
 
@@ -33,16 +35,24 @@ struct scheduler_options {
   unsigned workers = 1;
   std::shared_ptr<troupe::clock> clock;
   void (*run)(runnable& what) = nullptr;  // one slice; may schedule `what` again
+  // Called by the watch while a slice goes on, when it has lasted `stall_after`, then ten times that, and so on. 0:
+  // never.
+  void (*stalled)(runnable& what, duration held) = nullptr;
+  duration stall_after = std::chrono::milliseconds(100);
 };
 
-// A timer: `fire(context, a, b)` on some worker once `when` has come. Cannot be cancelled: who is told looks whether it
-// still matters. `forget(context)` removes all of one context.
-struct timer_entry {
-  time_point when;
-  void (*fire)(void* context, std::uint64_t a, std::uint64_t b) = nullptr;
-  void* context = nullptr;
-  std::uint64_t a = 0, b = 0;
-  std::uint64_t order = 0;  // equal times fire in the order of arming
+// For whom a function runs that blocks.
+struct job_owner {
+  const void* context = nullptr;  // for `forget`
+  std::uint64_t process = 0;
+  const char* entry = nullptr;
+};
+
+// What keeps one of the threads from ending.
+struct thread_holder {
+  runnable* slice = nullptr;  // of a worker; null: a function that blocks
+  job_owner job;
+  duration held{};  // at least
 };
 
 // Thread-safe. Owner: shared by its nodes; the last one ends the threads.
@@ -53,15 +63,25 @@ class scheduler {
 
   void schedule(runnable& what) noexcept;       // soon: the LIFO slot when called by a worker
   void schedule_last(runnable& what) noexcept;  // behind everything that waits
+  // A timer fires on some worker. One with an owner takes the place of that owner's former one.
   void arm(timer_entry entry);
+  void disarm(runnable& owner);  // nothing of it fires afterwards
+  // Removes all timers of a context, and waits for the functions that run for it.
   void forget(const void* context);
+  [[nodiscard]] std::size_t armed() const;  // how many timers there are
+  [[nodiscard]] bool watched() const noexcept { return watching_.load(std::memory_order_seq_cst); }
   // Runs on a thread that may block; inline when there are no workers.
-  void run_blocking(std::move_only_function<void()> work);
+  void run_blocking(std::move_only_function<void()> work, job_owner whose = {});
+  // Its slice is over for the watch, which does not look at it from here on: before its memory may go.
+  void slice_over() noexcept;
   // Called by a worker that ran dry, before it sleeps: flush what was coalesced. Set before work is scheduled.
   void on_dry(std::function<void()> hook);
 
   void start();  // the threads; signals are blocked in all of them
-  void stop();   // joins them; what is queued stays queued
+  void stop();   // joins them, however long they take; what is queued stays queued
+  // The same without joining: true when all have ended within `limit`.
+  [[nodiscard]] bool leave(duration limit);
+  void each_holder(const std::function<void(const thread_holder&)>& tell);
   [[nodiscard]] unsigned workers() const noexcept { return options_.workers; }
   [[nodiscard]] troupe::clock& clock() const noexcept { return *options_.clock; }
   [[nodiscard]] bool on_worker() const noexcept;  // is this one of its threads?
@@ -76,8 +96,13 @@ class scheduler {
   void push_global(runnable& what) noexcept;
   [[nodiscard]] runnable* pop_global() noexcept;
   void notify() noexcept;
+  void ask_to_end();
+  void thread_ended() noexcept;
   void update_due_locked() noexcept;
   void blocking_thread();
+  void begin_watch() noexcept;
+  void watch();
+  bool look_around();
 
   scheduler_options options_;
   std::vector<std::unique_ptr<worker>> workers_;
@@ -95,19 +120,40 @@ class scheduler {
   std::vector<worker*> sleepers_;
 
   mutable std::mutex timers_mutex_;
-  std::vector<timer_entry> timers_;  // a heap, earliest first
-  std::uint64_t timer_order_ = 0;
+  timer_heap timers_;
   std::atomic<time_point> next_due_{time_point::max()};
 
   std::mutex dry_mutex_;
   std::vector<std::function<void()>> dry_hooks_;
   std::atomic<bool> has_dry_hooks_{false};
 
+  struct blocking_job {
+    std::move_only_function<void()> work;
+    job_owner whose;
+    std::chrono::steady_clock::time_point began{};
+  };
   std::mutex blocking_mutex_;
-  std::deque<std::move_only_function<void()>> blocking_work_;
+  std::deque<blocking_job> blocking_work_;
+  std::vector<const blocking_job*> blocking_active_;
   std::vector<std::thread> blocking_threads_;
   std::size_t blocking_idle_ = 0;
-  std::condition_variable blocking_signal_;
+  std::condition_variable blocking_signal_, blocking_done_;
+
+  // What the watch saw at its last look. Real time: it is about threads.
+  struct sight {
+    std::uint32_t ticks = 0;
+    std::chrono::steady_clock::time_point since{};
+    duration next_report{};
+  };
+  std::mutex watch_mutex_;
+  std::condition_variable watch_signal_;
+  std::vector<sight> sights_;          // of each worker
+  std::atomic<bool> watching_{false};  // false: it sleeps until a worker wakes
+  std::thread watch_thread_;
+
+  std::mutex ended_mutex_;
+  std::condition_variable ended_signal_;
+  std::size_t inside_ = 0;  // threads that have not ended
 };
 
 // A process-wide notion of "the worker that this thread is"; null elsewhere. Not inline: see style on thread_local.

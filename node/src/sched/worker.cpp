@@ -42,12 +42,16 @@ void worker::run() {
 
 bool worker::run_one() {
   worker* outer = std::exchange(this_worker, this);
-  if (++ticks_ % timer_interval == 0 && owner_.next_due() != time_point::max()) owner_.fire_due();
+  const std::uint32_t tick = ticks_.load(std::memory_order_relaxed) + 1;
+  ticks_.store(tick, std::memory_order_relaxed);
+  if (tick % timer_interval == 0 && owner_.next_due() != time_point::max()) owner_.fire_due();
   runnable* what = next();
   if (!what) what = search();
   if (what) {
     if (searching_) found_work();
+    running_.store(what, std::memory_order_release);
     owner_.options_.run(*what);
+    running_.store(nullptr, std::memory_order_release);
   }
   this_worker = outer;
   return what != nullptr;
@@ -60,11 +64,10 @@ void worker::found_work() noexcept {
 }
 
 runnable* worker::next() noexcept {
-  if (ticks_ % global_interval == 0) {
+  if (ticks_.load(std::memory_order_relaxed) % global_interval == 0) {
     if (runnable* what = owner_.pop_global()) return what;
   }
-  if (lifo_) {
-    runnable* what = std::exchange(lifo_, nullptr);
+  if (runnable* what = pop_lifo()) {
     if (++lifo_run_ <= lifo_limit) return what;
     lifo_run_ = 0;
     push_last(*what);
@@ -97,7 +100,20 @@ runnable* worker::search() noexcept {
 }
 
 void worker::push(runnable& what) noexcept {
-  if (runnable* before = std::exchange(lifo_, &what)) push_last(*before);
+  // Nobody else fills the slot, so that an empty one stays empty.
+  if (!lifo_.load(std::memory_order_relaxed)) {
+    lifo_.store(&what, std::memory_order_release);
+    return;
+  }
+  if (runnable* before = lifo_.exchange(&what, std::memory_order_acq_rel)) push_last(*before);
+}
+
+runnable* worker::pop_lifo() noexcept {
+  runnable* what = lifo_.load(std::memory_order_relaxed);
+  if (!what) return nullptr;
+  if (owner_.workers_.size() > 1) return lifo_.exchange(nullptr, std::memory_order_acq_rel);
+  lifo_.store(nullptr, std::memory_order_relaxed);  // with nobody to give it to, the watch leaves it alone
+  return what;
 }
 
 void worker::push_last(runnable& what) noexcept {
@@ -169,7 +185,7 @@ void worker::park() {
     duration limit = due == time_point::max() ? wait_forever : due - owner_.clock().now();
     futex_wait(signal_, 0, limit);
   }
-  std::lock_guard lock(owner_.sleepers_mutex_);
+  std::unique_lock lock(owner_.sleepers_mutex_);
   auto mine = std::find(owner_.sleepers_.begin(), owner_.sleepers_.end(), this);
   if (mine != owner_.sleepers_.end()) {  // nobody woke it: a timer, a spurious return, or work seen at the last look
     owner_.sleepers_.erase(mine);
@@ -177,6 +193,8 @@ void worker::park() {
   } else {
     searching_ = true;  // counted by who woke it
   }
+  lock.unlock();
+  owner_.begin_watch();
 }
 
 void worker::wake() noexcept {

@@ -21,12 +21,15 @@ class worker {
     return head_.load(std::memory_order_seq_cst) == tail_.load(std::memory_order_seq_cst);
   }
   void wake() noexcept;
+  void slice_over() noexcept { running_.store(nullptr, std::memory_order_release); }
   [[nodiscard]] scheduler& owner() const noexcept { return owner_; }
 
  private:
+  friend class scheduler;  // the watch
   [[nodiscard]] runnable* next() noexcept;
   [[nodiscard]] runnable* search() noexcept;
   [[nodiscard]] runnable* pop_ring() noexcept;
+  [[nodiscard]] runnable* pop_lifo() noexcept;
   [[nodiscard]] bool anything_waits() const noexcept;
   void found_work() noexcept;
   void park();
@@ -36,9 +39,12 @@ class worker {
 
   scheduler& owner_;
   unsigned index_;
-  runnable* lifo_ = nullptr;
-  unsigned lifo_run_ = 0, ticks_ = 0;
+  // Only its own thread fills it; the watch may empty it when the thread does not come to that.
+  std::atomic<runnable*> lifo_{nullptr};
+  unsigned lifo_run_ = 0;
   bool searching_ = false;
+  std::atomic<std::uint32_t> ticks_{0};      // turns; written by its own thread alone
+  std::atomic<runnable*> running_{nullptr};  // whose slice it is
   std::atomic<std::uint32_t> head_{0}, tail_{0};
   std::array<std::atomic<runnable*>, ring_size> ring_{};
   std::atomic<std::uint32_t> signal_{0};  // futex: 1 = woken

@@ -6,8 +6,6 @@
 #include "script/machine.hpp"
 #include "script/portable.hpp"
 
-#include <troupe/io.hpp>
-
 #include <array>
 
 namespace troupe::internal {
@@ -69,21 +67,6 @@ int collect_garbage(lua_State* L) {
     lua_pushnumber(L, static_cast<lua_Number>(lua_gc(L, LUA_GCCOUNT)) + lua_gc(L, LUA_GCCOUNTB) / 1024.0);
   }
   return 1;
-}
-
-// print(…) to the group leader; print(pid, …) to that one.
-int print(lua_State* L) {
-  process& self = lua_machine::of(L).self();
-  const int count = lua_gettop(L);
-  const pid* device = count > 1 ? test_pid(L, 1) : nullptr;
-  std::string text;
-  for (int i = device ? 2 : 1; i <= count; ++i) {
-    if (i > (device ? 2 : 1)) text += '\t';
-    text += display(L, i);
-  }
-  if (device) self.send(*device, io_put(text + "\n"));
-  else self.print(text);
-  return 0;
 }
 
 int inspect_value(lua_State* L) {
@@ -191,7 +174,6 @@ void open_base(lua_State* L) {
   set_globals(L, {{"setmetatable", &guarded<set_metatable>},
                   {"load", &guarded<load_source>},
                   {"collectgarbage", &guarded<collect_garbage>},
-                  {"print", &guarded<print>},
                   {"inspect", &guarded<inspect_value>}});
 }
 
@@ -199,13 +181,16 @@ void open_library(lua_State* L) {
   open_base(L);
   open_coroutines(L);
   open_values(L);
+  open_output(L);
   open_processes(L);
+  open_nodes(L);
   open_links(L);
   open_spawn(L);
   open_receive(L);
   open_timers(L);
   open_servers(L);
   open_catalogue(L);
+  open_rpc(L);
   open_dbg(L);
   remember_library(L);
 }

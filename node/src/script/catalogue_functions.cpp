@@ -1,10 +1,9 @@
-// rpc.call, app.functions, and what the catalogue offers as globals: exercise.calculator.push(5).
+// app.functions, and what the catalogue offers as globals: exercise.calculator.push(5).
 #include "script/convert.hpp"
 #include "script/library.hpp"
 #include "script/machine.hpp"
 
 #include <troupe/node.hpp>
-#include <troupe/rpc.hpp>
 
 #include <new>
 
@@ -108,57 +107,6 @@ int offered_destroy(lua_State* L) {
   return 0;
 }
 
-// -- rpc
-
-task<result<value>> call_there(process& self, std::string node, std::string function, value arguments, duration limit) {
-  auto answered =
-      co_await rpc::call_values(self, std::move(node), std::move(function), std::move(arguments)).within(limit);
-  co_return answered;
-}
-
-// A function of the library by its dotted name: rpc.call(node(), "math.abs", {-1}).
-bool push_library_function(lua_State* L, std::string_view name) {
-  lua_pushglobaltable(L);
-  while (!name.empty()) {
-    const auto dot = name.find('.');
-    if (!lua_istable(L, -1)) break;
-    push_text(L, name.substr(0, dot));
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
-    name = dot == std::string_view::npos ? std::string_view() : name.substr(dot + 1);
-  }
-  if (name.empty() && lua_isfunction(L, -1)) return true;
-  lua_pop(L, 1);
-  return false;
-}
-
-int continue_library_call(lua_State* L, lua_KContext top) { return lua_gettop(L) - static_cast<int>(top); }
-
-// rpc.call(node, function[, arguments[, milliseconds]])
-int rpc_call(lua_State* L) {
-  lua_settop(L, 4);
-  process& me = lua_machine::of(L).self();
-  const std::string node = check_text(L, 1);
-  const std::string function = check_text(L, 2);
-  if (!lua_isnil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
-  value arguments = lua_isnil(L, 3) ? value(list()) : to_value(L, 3);
-  if (!arguments.items()) raise(L, error(errc::bad_argument, "the arguments are a list"));
-  const duration limit = check_duration(L, 4, default_call_time);
-  if (node == me.node().name() && !me.node().offers().find(function) && push_library_function(L, function)) {
-    for (const value& one : *arguments.items()) push_value(L, one);
-    lua_callk(L, static_cast<int>(arguments.items()->size()), LUA_MULTRET, 4, &guarded_k<continue_library_call>);
-    return continue_library_call(L, 4);
-  }
-  if (node == me.node().name()) {
-    return await_value(L, [function, arguments = std::move(arguments)](process& self) {
-      return call_offered(self, function, arguments);
-    });
-  }
-  return await_value(L, [node, function, arguments = std::move(arguments), limit](process& self) {
-    return call_there(self, node, function, arguments, limit);
-  });
-}
-
 // -- app
 
 int functions(lua_State* L) {
@@ -190,7 +138,6 @@ void open_catalogue(lua_State* L) {
   lua_setmetatable(L, -2);
   lua_pop(L, 1);
 
-  set_table(L, "rpc", {{"call", &guarded<rpc_call>}});
   set_table(L, "app", {{"functions", &guarded<functions>}});
   set_globals(L, {{"functions", &guarded<functions>}});
 }

@@ -79,6 +79,17 @@ result<value> first_result(lua_machine& m, lua_State* thread, int results) {
   return result<value>(std::move(out));
 }
 
+result<value> all_results(lua_machine& m, lua_State* thread, int results) {
+  list out;
+  auto done = protect(m.state(), [&](lua_State* L) {
+    const int first = take_results(L, thread, results);
+    for (int i = 0; i < results; ++i) out.push_back(to_value(L, first + i));
+  });
+  if (!done && done.error() == errc::exception) return error(errc::bad_message, done.error().text());
+  if (!done) return done.error();
+  return value(std::move(out));
+}
+
 }  // namespace troupe::internal
 
 namespace troupe::script {

@@ -15,5 +15,6 @@ struct prepared {
 // The values that a run has left, as they can be typed back.
 [[nodiscard]] result<std::string> results_text(lua_machine& m, lua_State* thread, int results);
 [[nodiscard]] result<value> first_result(lua_machine& m, lua_State* thread, int results);
+[[nodiscard]] result<value> all_results(lua_machine& m, lua_State* thread, int results);  // a list
 
 }  // namespace troupe::internal

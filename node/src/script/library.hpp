@@ -14,13 +14,16 @@ void open_library(lua_State* L);  // all of it, and remembers it (see portable.h
 
 void open_base(lua_State* L);        // base_library.cpp: Lua's own, without what reaches the system or runs unbounded
 void open_coroutines(lua_State* L);  // coroutines.cpp
+void open_output(lua_State* L);      // output.cpp: print
 void open_processes(lua_State* L);   // process_functions.cpp
+void open_nodes(lua_State* L);       // node_functions.cpp
 void open_links(lua_State* L);       // link_functions.cpp
 void open_spawn(lua_State* L);       // spawn_functions.cpp
 void open_receive(lua_State* L);     // receive.cpp
 void open_timers(lua_State* L);      // timer_functions.cpp
 void open_servers(lua_State* L);     // server_functions.cpp: call, server, supervisor, sys
-void open_catalogue(lua_State* L);   // catalogue_functions.cpp: rpc, app, the offered functions as globals
+void open_catalogue(lua_State* L);   // catalogue_functions.cpp: app, the offered functions as globals
+void open_rpc(lua_State* L);         // rpc_functions.cpp
 void open_dbg(lua_State* L);         // dbg.cpp
 
 // Functions as fields of the table on top of the stack.
@@ -33,6 +36,18 @@ void set_globals(lua_State* L, std::initializer_list<luaL_Reg> functions);
 [[nodiscard]] address check_address(lua_State* L, int index);
 // How long a call may take: milliseconds at `index`, else `otherwise`; never longer than the evaluation may.
 [[nodiscard]] duration check_duration(lua_State* L, int index, duration otherwise);
+
+// Writes to a group leader, or any process that does as one. False: it must be waited for until the device has written
+// what it was given before, by `return await_out(…)`, which goes on with `then`. Past its time what is printed is
+// dropped and counted; for a device that is gone it goes to the log.
+[[nodiscard]] bool put_out(lua_State* L, pid device, std::string_view text);
+int await_out(lua_State* L, pid device, std::string text, lua_KFunction then);
+[[nodiscard]] pid output_device(const process& self);  // the group leader, or the node's
+
+// Raises what rpc and spawn raise: a table {code = "timeout", text = …, maybe_executed = …} whose tostring is the
+// message. `push_error` pushes it.
+void push_error(lua_State* L, const error& why);
+[[noreturn]] void raise_error(lua_State* L, const error& why);
 
 // "exercise.calculator" as an object whose fields are what the catalogue has under it; its name, or nullptr for others.
 void push_offered(lua_State* L, std::string_view name);

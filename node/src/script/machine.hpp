@@ -3,14 +3,12 @@
 //
 // Design notes
 // * Lua code runs in a Lua thread that `run` resumes. Whoever must wait inside a Lua call hands an `operation` to
-// `await`,
-//   which yields; `run` awaits the operation as a coroutine of the process and resumes Lua with the answer. The hook
-//   yields the same way after `slice` instructions, so a loop gives up its worker.
+//   `await`, which yields; `run` awaits the operation as a coroutine of the process and resumes Lua with the answer.
+//   The hook yields the same way after `slice` instructions, so a loop gives up its worker.
 // * A yield goes to whoever resumed: a coroutine of Lua's own would swallow ours. `coroutine.resume` and `wrap` are
 //   therefore written anew (coroutines.cpp): a yield with `yielding != none` is passed on to the next outer thread.
 // * Where Lua cannot yield (inside table.sort, a metamethod called by C) a wait is an error, "cannot wait here", and
-// the
-//   hook counts `blocked` instructions up to a bound.
+//   the hook counts `blocked` instructions up to a bound.
 // * Stopping (Ctrl-C, the time limit) never resumes the thread again: no pcall can catch it. A wait is cut short by
 //   `core::expire_wait`.
 // * lua5.4-c++ raises errors by throwing its own type, and its pcall swallows every other exception. So a C++ exception
@@ -39,6 +37,13 @@ struct stop_request {
 };
 
 using operation = std::function<task<result<value>>(process&)>;
+
+// What a machine has printed and does not know to be written (output.cpp).
+struct output_credit {
+  pid device;
+  std::size_t unconfirmed = 0;  // bytes
+  time_point confirmed{};       // when all was
+};
 
 // How one run of Lua code ended.
 struct run_outcome {
@@ -86,6 +91,7 @@ class lua_machine {
   [[nodiscard]] bool is_outermost(lua_State* L) const noexcept { return L == thread_; }
   [[nodiscard]] duration clamp(duration wanted) const;  // no wait outlives the evaluation's own time
   int no_wait_ = 0;                                     // resumes under way from where Lua cannot yield
+  output_credit output_;
   // Received while looking for another; oldest first, each with a number of its own.
   std::map<std::uint64_t, message> kept_;
   std::uint64_t next_kept_ = 1;

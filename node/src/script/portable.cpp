@@ -17,7 +17,6 @@ constexpr char baseline_key = 0;  // name of a global -> what the library has th
 
 constexpr std::size_t object_limit = 100'000;
 constexpr std::size_t byte_limit = std::size_t{16} << 20;
-constexpr std::string_view version = LUA_VERSION;
 
 // What stands for something that is no plain value: {kind, …}.
 value marked(std::string_view kind) { return list_of({kind}); }
@@ -55,8 +54,7 @@ class copier {
     drain();
     value globals = copy_globals();
     lua_settop(L_, kept_ - 1);
-    return map_of({{"version", version},
-                   {"root", std::move(root)},
+    return map_of({{"root", std::move(root)},
                    {"objects", value(list(objects_.begin(), objects_.end()))},
                    {"boxes", value(list(boxes_.begin(), boxes_.end()))},
                    {"globals", std::move(globals)}});
@@ -219,120 +217,6 @@ class copier {
   std::set<std::string> globals_;
 };
 
-class restorer {
- public:
-  restorer(lua_State* L, const value& image) : L_(L), image_(image) {}
-
-  void restore() {
-    const value* given = image_.find("version");
-    if (!given || !given->text() || *given->text() != version) raise(L_, "the code is of another version of Lua");
-    luaL_checkstack(L_, 12, nullptr);
-    lua_newtable(L_);
-    made_ = lua_gettop(L_);
-    const list& objects = *image_.find("objects")->items();
-    for (std::size_t i = 0; i < objects.size(); ++i) {
-      const list& one = *objects[i].items();
-      if (*one[0].text() == "table") lua_newtable(L_);
-      else load(*one[1].binary());
-      lua_rawseti(L_, made_, static_cast<lua_Integer>(i + 1));
-    }
-    owners_.resize(image_.find("boxes")->items()->size());
-    for (std::size_t i = 0; i < objects.size(); ++i) {
-      const list& one = *objects[i].items();
-      lua_rawgeti(L_, made_, static_cast<lua_Integer>(i + 1));
-      if (*one[0].text() == "table") fill(one);
-      else close_over(one, static_cast<lua_Integer>(i + 1));
-      lua_pop(L_, 1);
-    }
-    for (const value& global : *image_.find("globals")->items()) {
-      push((*global.items())[1]);
-      lua_setglobal(L_, (*global.items())[0].text()->c_str());
-    }
-    push(*image_.find("root"));
-    lua_replace(L_, made_);
-  }
-
- private:
-  void load(const bytes& code) {
-    if (luaL_loadbufferx(L_, reinterpret_cast<const char*>(code.data()), code.size(), "=spawned", "b") != LUA_OK)
-      lua_error(L_);
-  }
-
-  void fill(const list& one) {
-    for (std::size_t k = 2; k + 1 < one.size(); k += 2) {
-      push(one[k]);
-      push(one[k + 1]);
-      if (lua_isnil(L_, -2)) lua_pop(L_, 2);  // a key that could not be copied
-      else lua_rawset(L_, -3);
-    }
-    if (one[1].is_nil()) return;
-    if (one[1].items() && *(*one[1].items())[0].text() == "map") {
-      luaL_setmetatable(L_, map_mark);
-      return;
-    }
-    push(one[1]);
-    if (lua_istable(L_, -1)) lua_setmetatable(L_, -2);
-    else lua_pop(L_, 1);
-  }
-
-  // The first function that uses a variable owns it, later ones join it.
-  void close_over(const list& one, lua_Integer self) {
-    for (std::size_t k = 2; k < one.size(); ++k) {
-      const auto box = static_cast<std::size_t>(*one[k].integer());
-      const int number = static_cast<int>(k - 1);
-      auto& [function, upvalue] = owners_[box];
-      if (function == 0) {
-        push((*image_.find("boxes")->items())[box]);
-        lua_setupvalue(L_, -2, number);
-        function = self;
-        upvalue = number;
-      } else {
-        lua_rawgeti(L_, made_, function);
-        lua_upvaluejoin(L_, -2, number, -1, upvalue);
-        lua_pop(L_, 1);
-      }
-    }
-  }
-
-  void push(const value& item) {
-    if (const bytes* raw = item.binary()) {
-      lua_pushlstring(L_, reinterpret_cast<const char*>(raw->data()), raw->size());
-      return;
-    }
-    const list* parts = item.items();
-    if (!parts) return push_value(L_, item);
-    const std::string& kind = *(*parts)[0].text();
-    if (kind == "object") lua_rawgeti(L_, made_, *(*parts)[1].integer() + 1);
-    else if (kind == "globals") lua_pushglobaltable(L_);
-    else if (kind == "library") push_library(*(*parts)[1].text());
-    else if (kind == "offered") push_offered(L_, *(*parts)[1].text());
-    else if (kind == "boxed") push_value(L_, (*parts)[1]);
-    else if (kind == "null" || kind == "any") lua_getglobal(L_, kind.c_str());
-    else lua_pushnil(L_);
-  }
-
-  void push_library(std::string_view name) {
-    lua_rawgetp(L_, LUA_REGISTRYINDEX, &baseline_key);
-    while (!name.empty()) {
-      const auto dot = name.find('.');
-      push_text(L_, name.substr(0, dot));
-      if (!lua_istable(L_, -2)) {
-        lua_pop(L_, 2);
-        lua_pushnil(L_);
-        return;
-      }
-      lua_rawget(L_, -2);
-      lua_remove(L_, -2);
-      name = dot == std::string_view::npos ? std::string_view() : name.substr(dot + 1);
-    }
-  }
-
-  lua_State* L_;
-  const value& image_;
-  int made_ = 0;
-  std::vector<std::pair<lua_Integer, int>> owners_;
-};
-
 }  // namespace
 
 void remember_library(lua_State* L) {
@@ -378,6 +262,24 @@ const char* library_name(lua_State* L, int index) {
   return name;
 }
 
+bool push_library(lua_State* L, std::string_view name) {
+  luaL_checkstack(L, 4, nullptr);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &baseline_key);
+  for (bool last = false; !last;) {
+    const auto dot = name.find('.');
+    last = dot == std::string_view::npos;
+    push_text(L, name.substr(0, dot));
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    if (last ? lua_isnil(L, -1) : !lua_istable(L, -1)) {
+      lua_pop(L, 1);
+      return false;
+    }
+    if (!last) name.remove_prefix(dot + 1);
+  }
+  return true;
+}
+
 bool is_own_global(lua_State* L, const char* name) {
   luaL_checkstack(L, 4, nullptr);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &baseline_key);
@@ -391,6 +293,5 @@ bool is_own_global(lua_State* L, const char* name) {
 }
 
 value copy_out(lua_State* L, int index) { return copier(L).copy(index); }
-void copy_in(lua_State* L, const value& image) { restorer(L, image).restore(); }
 
 }  // namespace troupe::internal

@@ -5,7 +5,6 @@
 
 #include "runtime/core.hpp"
 
-#include <troupe/cluster.hpp>
 #include <troupe/node.hpp>
 
 #include <array>
@@ -62,14 +61,6 @@ process& self_of(lua_State* L) { return lua_machine::of(L).self(); }
 
 int self(lua_State* L) {
   push_pid(L, self_of(L).id());
-  return 1;
-}
-
-// node() or node(pid or reference)
-int node_name(lua_State* L) {
-  if (const pid* p = test_pid(L, 1)) push_text(L, p->node());
-  else if (const ref* r = test_ref(L, 1)) push_text(L, r->node());
-  else push_text(L, self_of(L).node().name());
   return 1;
 }
 
@@ -131,11 +122,19 @@ int processes(lua_State* L) {
   return 1;
 }
 
+// Asking elsewhere is a call, and written as one.
+void expect_here(lua_State* L, pid who, const char* function) {
+  if (self_of(L).core().is_local(who)) return;
+  const std::string node(who.node());
+  raise(L, error(errc::bad_argument,
+                 "a process of this node expected: rpc.call(\"" + node + "\", \"" + function + "\", {…}) asks there"));
+}
+
 // As OTP's: only a process of this node can be asked, and only by pid.
 int is_alive(lua_State* L) {
   const pid who = check_pid(L, 1);
   process& me = self_of(L);
-  if (!me.core().is_local(who)) raise(L, error(errc::bad_argument, "a process of this node expected"));
+  expect_here(L, who, "is_alive");
   lua_pushboolean(L, me.core().exists(who) ? 1 : 0);
   return 1;
 }
@@ -178,7 +177,7 @@ int process_info(lua_State* L) {
     }
     target = *found;
   }
-  if (!me.core().is_local(target)) raise(L, error(errc::bad_argument, "a process of this node expected"));
+  expect_here(L, target, "process_info");
   const std::string key = lua_isnoneornil(L, 2) ? "" : check_text(L, 2);
   return await_value(L, [target, key](process& self) { return ask_details(self, target, key); });
 }
@@ -199,39 +198,10 @@ int make_ref(lua_State* L) {
   return 1;
 }
 
-// -- other nodes
-
-int list_nodes(lua_State* L) {
-  list names;
-  for (std::string& name : nodes(self_of(L))) names.emplace_back(std::move(name));
-  push_value(L, value(std::move(names)));
-  return 1;
-}
-
-task<result<value>> connect_to(process& self, std::string name, duration limit) {
-  auto joined = co_await connect(self, name).within(limit);
-  if (!joined) co_return joined.error();
-  co_return value(true);
-}
-
-int connect_node(lua_State* L) {
-  auto name = complete_node_name(check_text(L, 1));
-  if (!name) raise(L, name.error());
-  const duration limit = check_duration(L, 2, default_call_time);
-  return await_value(
-      L, [node = *name, limit](process& self) { return connect_to(self, node, limit); }, on_failure::return_nil);
-}
-
-int disconnect_node(lua_State* L) {
-  lua_pushboolean(L, disconnect(self_of(L), check_text(L, 1)) ? 1 : 0);
-  return 1;
-}
-
 }  // namespace
 
 void open_processes(lua_State* L) {
   set_globals(L, {{"self", &guarded<self>},
-                  {"node", &guarded<node_name>},
                   {"send", &guarded<send>},
                   {"register", &guarded<register_process>},
                   {"unregister", &guarded<unregister_process>},
@@ -242,10 +212,7 @@ void open_processes(lua_State* L) {
                   {"process_alive", &guarded<is_alive>},
                   {"process_info", &guarded<process_info>},
                   {"group_leader", &guarded<group_leader>},
-                  {"make_ref", &guarded<make_ref>},
-                  {"nodes", &guarded<list_nodes>},
-                  {"connect", &guarded<connect_node>},
-                  {"disconnect", &guarded<disconnect_node>}});
+                  {"make_ref", &guarded<make_ref>}});
 }
 
 }  // namespace troupe::internal

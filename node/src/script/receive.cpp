@@ -8,7 +8,7 @@
 #include "script/library.hpp"
 #include "script/machine.hpp"
 
-#include <array>
+#include <troupe/io.hpp>
 
 namespace troupe::internal {
 namespace {
@@ -45,12 +45,19 @@ bool matches(lua_State* L, int want, int have, int depth = 0) {
 }
 
 task<result<value>> next_message(process& self, lua_machine* m, time_point deadline) {
-  const duration left =
-      deadline == time_point::max() ? wait_forever : std::max(duration::zero(), duration(deadline - self.now()));
-  auto got = co_await self.receive(left);
-  if (!got) co_return got.error();
-  m->kept_.emplace(m->next_kept_++, std::move(*got));
-  co_return value();
+  for (;;) {
+    const duration left =
+        deadline == time_point::max() ? wait_forever : std::max(duration::zero(), duration(deadline - self.now()));
+    auto got = co_await self.receive(left);
+    if (!got) co_return got.error();
+    // Who prints to this process asks whether its lines have been read; those before this have.
+    if (got->is_call() && got->tag() == io_sync::troupe_tag()) {
+      self.reply(*got, value());
+      continue;
+    }
+    m->kept_.emplace(m->next_kept_++, std::move(*got));
+    co_return value();
+  }
 }
 
 int continue_receive(lua_State* L, lua_KContext came_from);
@@ -132,29 +139,32 @@ int receive(lua_State* L) {
 
 // -- flush: prints what waits, oldest first
 
-int continue_flush(lua_State* L, lua_KContext) {
-  lua_machine& m = lua_machine::of(L);
-  auto waited = m.take_answer();
-  if (!waited && waited.error() != errc::timeout) raise(L, waited.error());
-  while (!m.kept_.empty()) {
-    push_value(L, m.kept_.begin()->second.to_value());
-    m.kept_.erase(m.kept_.begin());
-    m.self().print(inspect(L, -1));
-    lua_pop(L, 1);
-  }
-  if (!waited) {
-    lua_pushstring(L, "ok");
-    return 1;
-  }
-  const time_point now = m.self().now();
-  return m.await(L, [&m, now](process& self) { return next_message(self, &m, now); }, &guarded_k<continue_flush>, 0);
+int flush_more(lua_State* L);
+int flushed_one(lua_State* L, lua_KContext) { return flush_more(L); }
+
+int flush_waited(lua_State* L, lua_KContext) {
+  auto waited = lua_machine::of(L).take_answer();
+  if (waited) return flush_more(L);
+  if (waited.error() != errc::timeout) raise(L, waited.error());
+  lua_pushstring(L, "ok");
+  return 1;
 }
 
-int flush(lua_State* L) {
+int flush_more(lua_State* L) {
   lua_machine& m = lua_machine::of(L);
+  const pid device = output_device(m.self());
+  while (!m.kept_.empty()) {
+    lua_settop(L, 0);
+    push_value(L, m.kept_.begin()->second.to_value());
+    m.kept_.erase(m.kept_.begin());
+    std::string line = inspect(L, -1) + "\n";
+    if (!put_out(L, device, line)) return await_out(L, device, std::move(line), &guarded_k<flushed_one>);
+  }
   const time_point now = m.self().now();
-  return m.await(L, [&m, now](process& self) { return next_message(self, &m, now); }, &guarded_k<continue_flush>, 0);
+  return m.await(L, [&m, now](process& self) { return next_message(self, &m, now); }, &guarded_k<flush_waited>, 0);
 }
+
+int flush(lua_State* L) { return flush_more(L); }
 
 task<result<value>> sleep_for(process& self, duration time) {
   co_await self.sleep(time);

@@ -9,9 +9,12 @@
 #include "script/evaluate.hpp"
 #include "script/library.hpp"
 #include "script/machine.hpp"
+#include "script/ship.hpp"
+#include "script/shipped.hpp"
 
 #include "runtime/core.hpp"
 
+#include <troupe/io.hpp>
 #include <troupe/node.hpp>
 #include <troupe/spawn.hpp>
 
@@ -67,6 +70,7 @@ lua_completions complete_line(lua_machine& m, const lua_complete& asked) {
 bool is_for_runner(const message& given, pid front) {
   const std::string tag = given.tag();
   if (tag == lua_eval::troupe_tag() || tag == lua_complete::troupe_tag()) return true;
+  if (given.is_call() && tag == io_sync::troupe_tag()) return true;
   if (tag != "EXIT") return false;
   const value shown = given.to_value();
   const list* items = shown.items();
@@ -81,6 +85,7 @@ task<> run_lines(process& self, std::shared_ptr<lua_machine> machine, pid front,
     ~forget() { machine.forget_waits(); }
   };
   const forget at_end(*machine);
+  self.set_label(std::string(script::evaluator_label));
   machine->attach(self);
   for (;;) {
     auto got = co_await self.receive_if([&front](const message& m) { return is_for_runner(m, front); }, wait_forever);
@@ -95,6 +100,8 @@ task<> run_lines(process& self, std::shared_ptr<lua_machine> machine, pid front,
       const line_done done(asked->id);
       self.send(terminal, complete_line(*machine, *asked));
       self.send(front, done);
+    } else if (got->is_call()) {
+      self.reply(*got, value());  // who prints to this process: its lines wait here, to be looked at by a receive
     } else {
       self.exit(exit_reason::shutdown());  // the front is gone
     }
@@ -166,9 +173,7 @@ bool handle(process& self, session& s, message given) {
 }
 
 task<> run_session(process& self, value options) {
-  const value* given = options.find("terminal");
-  if (!given || !given->process()) self.exit(exit_reason(error(errc::bad_argument, "{terminal = pid} expected")));
-  const pid terminal = *given->process();
+  const pid terminal = *options.find("terminal")->process();
   self.set_label("shell");
   self.group_leader(terminal);
   self.trap_exits(true);
@@ -185,11 +190,43 @@ task<> run_session(process& self, value options) {
   self.exit(exit_reason::shutdown());
 }
 
+// -- the catalogue's entry
+
+result<void> accept_lua(const value& arguments) {
+  const list* given = arguments.items();
+  if (!given || given->size() != 1 || !(*given)[0].entries())
+    return error(errc::bad_argument, "argument 1: {terminal = pid} or a function of Lua expected");
+  const value* terminal = (*given)[0].find("terminal");
+  if (!terminal) return check_shipped((*given)[0]);
+  if (!terminal->process() || !*terminal->process())
+    return error(errc::bad_argument, "argument 1: terminal: a pid expected");
+  return {};
+}
+
+task<result<value>> run_lua(process& self, value arguments) {
+  if (auto good = accept_lua(arguments); !good) co_return good.error();
+  value options = (*arguments.items())[0];
+  auto running =
+      options.find("terminal") ? run_session(self, std::move(options)) : run_shipped(self, std::move(options));
+  co_await std::move(running);
+  co_return value();
+}
+
 }  // namespace
 }  // namespace internal
 
 void offer_script(catalogue& offers) {
-  offers.process("troupe.lua", &internal::run_session, "a shell's session: {terminal = pid}");
+  catalogue_entry lua;
+  lua.name = "troupe.lua";
+  lua.what = catalogue_entry::kind::process;
+  lua.doc = "a shell's session: {terminal = pid}; a function of another node: {lua = release, code = bytes}";
+  lua.arguments = {"map"};
+  lua.returns = "nil";
+  lua.run = &internal::run_lua;
+  lua.accepts = &internal::accept_lua;
+  offers.add(std::move(lua));
+  offers.function("troupe.lua_call", &internal::call_by_name,
+                  "a function by name, also of Lua's library: all its results");
 }
 
 }  // namespace troupe

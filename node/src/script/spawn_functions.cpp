@@ -1,43 +1,21 @@
-// spawn, spawn_link, spawn_monitor: of Lua functions, which get a state of their own, and of the catalogue's entries.
+// spawn, spawn_link, spawn_monitor, spawn_checked: of Lua functions, which get a state of their own, and of the
+// catalogue's entries.
 #include "script/convert.hpp"
 #include "script/library.hpp"
 #include "script/machine.hpp"
 #include "script/portable.hpp"
+#include "script/ship.hpp"
+#include "script/shipped.hpp"
 
 #include <troupe/node.hpp>
 #include <troupe/rpc.hpp>
 #include <troupe/spawn.hpp>
 
 namespace troupe::internal {
+
 namespace {
 
-enum class way { plain, link, monitor };
-
-// The body of a spawned Lua function. `image` is a table {function, arguments…, n = how many values}.
-task<> run_copy(process& self, value image, script::limits budget) {
-  auto made = lua_machine::make(self, budget);
-  if (!made) self.exit(exit_reason(made.error()));
-  lua_machine& m = **made;
-  lua_State* thread = nullptr;
-  int arguments = 0;
-  auto ready = protect(m.state(), [&](lua_State* L) {
-    thread = m.fresh_thread(L);
-    copy_in(L, image);
-    lua_getfield(L, -1, "n");
-    const auto count = static_cast<int>(lua_tointeger(L, -1));
-    lua_pop(L, 1);
-    luaL_checkstack(L, count + 2, nullptr);
-    luaL_argcheck(L, lua_checkstack(thread, count + 2), 1, "too many arguments");
-    for (int i = 1; i <= count; ++i) lua_rawgeti(L, 1, i);
-    lua_xmove(L, thread, count);
-    arguments = count - 1;
-  });
-  if (!ready) self.exit(exit_reason(ready.error()));
-  image = value();
-  auto running = m.run(self, thread, arguments);
-  const run_outcome outcome = co_await std::move(running);
-  if (outcome.failure.code() != errc::none) self.exit(exit_reason::exception("lua", outcome.failure.text()));
-}
+enum class way : lua_KContext { plain, link, monitor, checked };
 
 task<> run_entry(process& self, std::string name, value arguments) {
   auto running = call_offered(self, std::move(name), std::move(arguments));
@@ -46,7 +24,12 @@ task<> run_entry(process& self, std::string name, value arguments) {
 }
 
 int push_spawned(lua_State* L, const result<spawned>& made, way how) {
-  if (!made) raise(L, made.error());
+  if (!made && how == way::checked) {
+    lua_pushnil(L);
+    push_error(L, made.error());
+    return 2;
+  }
+  if (!made) raise_error(L, made.error());
   push_pid(L, made->process);
   if (how != way::monitor) return 1;
   push_ref(L, made->monitor);
@@ -60,11 +43,11 @@ spawn_options options_for(way how) {
   return options;
 }
 
-// Index of the function or name, behind a node that is this one.
+// Index of the function or name, behind the node: a text with an '@', or one before a function.
 int after_node(lua_State* L) {
-  if (lua_type(L, 1) != LUA_TSTRING || std::string_view(lua_tostring(L, 1)).find('@') == std::string_view::npos)
-    return 1;
-  return 2;
+  if (lua_type(L, 1) != LUA_TSTRING) return 1;
+  const bool is_node = std::string_view(lua_tostring(L, 1)).find('@') != std::string_view::npos;
+  return is_node || lua_isfunction(L, 2) ? 2 : 1;
 }
 
 value arguments_from(lua_State* L, int first) {
@@ -73,8 +56,9 @@ value arguments_from(lua_State* L, int first) {
   return value(std::move(items));
 }
 
-task<result<value>> spawn_there(process& self, std::string node, std::string entry, value arguments, way how) {
-  spawn_awaiter asked = spawn_values_on(self, std::move(node), std::move(entry), std::move(arguments));
+task<result<value>> spawn_there(process& self, std::string node, std::string entry, value arguments, way how,
+                                duration limit) {
+  spawn_awaiter asked = spawn_values_on(self, std::move(node), std::move(entry), std::move(arguments)).within(limit);
   if (how == way::monitor) {
     auto made = co_await std::move(asked).monitored();
     if (!made) co_return made.error();
@@ -93,9 +77,29 @@ task<result<value>> spawn_there(process& self, std::string node, std::string ent
   co_return value(*made);
 }
 
-int continue_spawn_there(lua_State* L, lua_KContext) {
-  auto answer = lua_machine::of(L).take_answer();
-  if (!answer) raise(L, answer.error());
+// As in OTP a spawn on a node that cannot be reached gives a pid all the same: of a process of this node, which ends at
+// once with that reason, so that links and monitors tell it.
+task<> not_reached(process& self, std::string node, std::string why) {
+  self.log().warning("cannot spawn there", {{"node", node}, {"reason", why}});
+  self.exit(exit_reason::noconnection());
+  co_return;
+}
+
+// Stack: what spawn was given, the node first.
+int continue_spawn_there(lua_State* L, lua_KContext context) {
+  const auto how = static_cast<way>(context);
+  lua_machine& m = lua_machine::of(L);
+  auto answer = m.take_answer();
+  if (!answer && how == way::checked) {
+    lua_pushnil(L);
+    push_error(L, answer.error());
+    return 2;
+  }
+  if (!answer && answer.error() == errc::noconnection) {
+    return push_spawned(L, try_spawn(m.self(), options_for(how), &not_reached, check_text(L, 1), answer.error().text()),
+                        how);
+  }
+  if (!answer) raise_error(L, answer.error());
   if (const list* both = answer->items()) {
     push_value(L, (*both)[0]);
     push_value(L, (*both)[1]);
@@ -105,50 +109,77 @@ int continue_spawn_there(lua_State* L, lua_KContext) {
   return 1;
 }
 
-int spawn_as(lua_State* L, way how) {
+int await_spawn(lua_State* L, std::string node, std::string entry, value arguments, way how) {
   lua_machine& m = lua_machine::of(L);
-  process& me = m.self();
-  const int what = after_node(L);
-  const std::string node = what == 2 ? lua_tostring(L, 1) : me.node().name();
-  const bool here = node == me.node().name();
-  if (lua_type(L, what) == LUA_TSTRING) {
-    std::string entry = check_text(L, what);
-    value arguments = arguments_from(L, what + 1);
-    if (here) {
-      if (!me.node().offers().find(entry))
-        raise(L, error(errc::undef, "nothing named \"" + entry + "\" is offered by this node"));
-      return push_spawned(L, try_spawn(me, options_for(how), &run_entry, std::move(entry), std::move(arguments)), how);
-    }
-    return m.await(
-        L, [node, entry, arguments, how](process& self) { return spawn_there(self, node, entry, arguments, how); },
-        &guarded_k<continue_spawn_there>, 0);
+  const duration limit = m.clamp(default_call_time);
+  return m.await(
+      L,
+      [node = std::move(node), entry = std::move(entry), arguments = std::move(arguments), how, limit](process& self) {
+        return spawn_there(self, node, entry, arguments, how, limit);
+      },
+      &guarded_k<continue_spawn_there>, static_cast<lua_KContext>(how));
+}
+
+int spawn_entry(lua_State* L, int what, const std::string& node, way how) {
+  process& me = lua_machine::of(L).self();
+  std::string entry = check_text(L, what);
+  value arguments = arguments_from(L, what + 1);
+  if (node != me.node().name()) return await_spawn(L, node, std::move(entry), std::move(arguments), how);
+  if (!me.node().offers().find(entry)) {
+    return push_spawned(L, error(errc::undef, "nothing named \"" + entry + "\" is offered by this node"), how);
   }
+  return push_spawned(L, try_spawn(me, options_for(how), &run_entry, std::move(entry), std::move(arguments)), how);
+}
+
+int spawn_function(lua_State* L, int what, const std::string& node, way how) {
+  lua_machine& m = lua_machine::of(L);
   luaL_checktype(L, what, LUA_TFUNCTION);
-  if (!here)
-    raise(L, error(errc::unsupported,
-                   "a function cannot be sent to another node yet: spawn an entry of its catalogue, or use rpc.call"));
-  const int count = lua_gettop(L) - what + 1;
+  const int top = lua_gettop(L);
+  const int count = top - what + 1;
   lua_createtable(L, count, 1);
-  lua_insert(L, what);
-  for (int i = count; i >= 1; --i) lua_rawseti(L, what, i);
+  for (int i = 1; i <= count; ++i) {
+    lua_pushvalue(L, what + i - 1);
+    lua_rawseti(L, top + 1, i);
+  }
   lua_pushinteger(L, count);
-  lua_setfield(L, what, "n");
-  value image = copy_out(L, what);
-  return push_spawned(
-      L, try_spawn(me, options_for(how), &run_copy, std::move(image), script::limits{m.budget().memory, wait_forever}),
-      how);
+  lua_setfield(L, top + 1, "n");
+  value image = copy_out(L, top + 1);
+  lua_settop(L, top);
+  if (node != m.self().node().name()) {
+    list arguments;
+    arguments.push_back(ship(image));
+    return await_spawn(L, node, "troupe.lua", value(std::move(arguments)), how);
+  }
+  return push_spawned(L,
+                      try_spawn(m.self(), options_for(how), &run_copy, std::move(image),
+                                script::limits{m.budget().memory, wait_forever}),
+                      how);
+}
+
+// spawn([node,] what, arguments…)
+int spawn_as(lua_State* L, way how) {
+  const int what = after_node(L);
+  std::string node = lua_machine::of(L).self().node().name();
+  if (what == 2) {
+    auto given = complete_node_name(check_text(L, 1));
+    if (!given) raise(L, given.error());
+    node = std::move(*given);
+  }
+  return lua_type(L, what) == LUA_TSTRING ? spawn_entry(L, what, node, how) : spawn_function(L, what, node, how);
 }
 
 int spawn(lua_State* L) { return spawn_as(L, way::plain); }
 int spawn_link(lua_State* L) { return spawn_as(L, way::link); }
 int spawn_monitor(lua_State* L) { return spawn_as(L, way::monitor); }
+int spawn_checked(lua_State* L) { return spawn_as(L, way::checked); }
 
 }  // namespace
 
 void open_spawn(lua_State* L) {
-  set_globals(
-      L,
-      {{"spawn", &guarded<spawn>}, {"spawn_link", &guarded<spawn_link>}, {"spawn_monitor", &guarded<spawn_monitor>}});
+  set_globals(L, {{"spawn", &guarded<spawn>},
+                  {"spawn_link", &guarded<spawn_link>},
+                  {"spawn_monitor", &guarded<spawn_monitor>},
+                  {"spawn_checked", &guarded<spawn_checked>}});
 }
 
 }  // namespace troupe::internal

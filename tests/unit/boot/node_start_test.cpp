@@ -8,6 +8,7 @@
 #include <troupe/io.hpp>
 #include <troupe/node.hpp>
 
+#include "observe/log_writer.hpp"
 #include "support/temp_dir.hpp"
 #include "support/wait.hpp"
 
@@ -88,9 +89,9 @@ TEST_F(NodeStart, BadOptions) {
   node_options nonsense = named();
   nonsense.listen = {"nonsense"};
   EXPECT_EQ(node::start(std::move(nonsense)).error().code(), errc::bad_config);
-  node_options weak = named();
-  weak.cookie = "short";
-  EXPECT_FALSE(node::start(std::move(weak)));
+  node_options blank = named();
+  blank.cookie = "two words";
+  EXPECT_EQ(node::start(std::move(blank)).error().code(), errc::bad_argument);
   node_options tool = named();
   tool.tool = true;
   tool.listen = {"tcp://127.0.0.1:0"};
@@ -125,6 +126,57 @@ TEST_F(NodeStart, ProcessesReadTheConfiguration) {
   ASSERT_TRUE(got) << got.error().message();
   EXPECT_EQ(*got, 7);
   hand->reset();
+}
+
+TEST_F(NodeStart, ConfigSetTakesValuesAndRefusesWhatIsReadAtStart) {
+  internal::log_config quiet;
+  quiet.console = internal::log_config::form::none;
+  auto writer = std::make_shared<internal::log_writer>(std::move(quiet));
+  node_options how;
+  how.log = writer;
+  auto made = node::start(std::move(how));
+  ASSERT_TRUE(made);
+  config_schema keys = node_config_schema();
+  keys.texts("app.words", {"one"}, "words");
+  keys.integer("app.count", 1, "a count").between(0, 9);
+  keys.time("app.tick", 1s, "a time");
+  keys.boolean("app.loud", false, "a flag");
+  attach_config(**made, config_loader(std::move(keys)).finish().value());
+  auto hand = (*made)->make_handle().or_exit();
+  const catalogue_entry* entry = (*made)->offers().find("troupe.config_set");
+  ASSERT_TRUE(entry);
+  auto set = [&](std::string key, value given) -> std::string {
+    const value arguments = list_of({std::move(key), std::move(given)});
+    auto done = hand->run(5s, [&](process& self) -> task<std::string> {
+      auto running = entry->run(self, arguments);
+      auto told = co_await std::move(running);
+      co_return told ? "ok" : told.error().message();
+    });
+    return done ? *done : done.error().message();
+  };
+  const config values(**made);
+  EXPECT_EQ(set("app.words", list_of({"a, b", "c"})), "ok");
+  EXPECT_EQ(values.get<std::vector<std::string>>("app.words").value(), (std::vector<std::string>{"a, b", "c"}));
+  EXPECT_EQ(set("app.words", "d,e"), "ok");  // as on the command line
+  EXPECT_EQ(values.get<std::vector<std::string>>("app.words").value(), (std::vector<std::string>{"d", "e"}));
+  EXPECT_EQ(set("app.count", 5), "ok");
+  EXPECT_EQ(values.get<int>("app.count").value(), 5);
+  EXPECT_NE(set("app.count", 50), "ok");
+  EXPECT_EQ(set("app.loud", true), "ok");
+  EXPECT_TRUE(values.get<bool>("app.loud").value());
+  EXPECT_EQ(set("app.tick", "5ms"), "ok");
+  EXPECT_EQ(values.get<duration>("app.tick").value(), 5ms);
+  EXPECT_TRUE(set("app.tick", 5).starts_with("bad_config: app.tick")) << set("app.tick", 5);
+  EXPECT_TRUE(set("app.wrods", 5).starts_with("not_found")) << set("app.wrods", 5);
+  EXPECT_TRUE(set("node.workers", 2).starts_with("not_allowed: node.workers is read when the node starts"));
+  EXPECT_TRUE(set("log.file", "x").starts_with("not_allowed"));
+  EXPECT_EQ(values.get<unsigned>("node.workers").value(), 0u);
+  ASSERT_NE(writer->level(), log_level::debug);
+  EXPECT_EQ(set("log.level", "debug"), "ok");
+  EXPECT_EQ(writer->level(), log_level::debug);
+  EXPECT_NE(set("log.level", "loud"), "ok");
+  EXPECT_EQ(writer->level(), log_level::debug);
+  hand.reset();
 }
 
 TEST_F(NodeStart, UserAnswersWhenAllIsWritten) {

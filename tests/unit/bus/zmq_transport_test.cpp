@@ -25,6 +25,7 @@ TEST(ProgramZmqPeer, SendsUntilItIsKilled) {
   if (address == nullptr) GTEST_SKIP() << "only run by KilledPeer";
   world here(form::ipc);
   auto options = here.options("child@host", static_cast<std::uint64_t>(::getpid()));
+  options.security.plain_text_allowed = plain_text::nowhere;  // that is: encrypted, where the address is of tcp
   test_node child(std::move(options));
   child.hub->dial(bus::endpoint::parse(address).value());
   ASSERT_TRUE(here.until([&] { return child.events.first() != 0; }));
@@ -66,9 +67,11 @@ TEST(KilledPeer, AllThatHadArrivedComesBeforeTheDown) {
   }
 }
 
-TEST(KilledPeer, IsFoundWithinMilliseconds) {
-  world here(form::ipc);
-  test_node a(here.options("a@host"));
+void expect_found_soon(form which) {
+  world here(which);
+  auto options = here.options("a@host");
+  options.security.plain_text_allowed = plain_text::nowhere;
+  test_node a(std::move(options));
   a.events.on_frame = [&, told = false](bus::connection_id id, std::span<const std::byte>) mutable {
     if (!std::exchange(told, true)) static_cast<void>(a.hub->send(id, bytes_of("go on")));
   };
@@ -80,7 +83,12 @@ TEST(KilledPeer, IsFoundWithinMilliseconds) {
   ASSERT_TRUE(here.until([&] { return !a.events.downs().empty(); }));
   // A tick would take a minute; generous for a loaded machine.
   EXPECT_LT(std::chrono::steady_clock::now() - before, 5s);
+  EXPECT_EQ(a.events.ups().at(0).encrypted, which == form::tcp);
 }
+
+TEST(KilledPeer, IsFoundWithinMilliseconds) { expect_found_soon(form::ipc); }
+
+TEST(KilledPeer, IsFoundAsSoonWhenItsFramesAreEncrypted) { expect_found_soon(form::tcp); }
 
 // A plain client of libzmq, as a stranger writes one.
 class stranger {

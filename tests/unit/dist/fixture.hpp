@@ -29,6 +29,10 @@ struct member_options {
   limits wire = {};
   std::uint64_t creation = 1;
   std::size_t queue_bytes = 4u << 20;
+  mesh_policy mesh = mesh_policy::explicit_only;
+  bool knows_all = true;  // where one, two and three are
+  std::vector<std::string> address_book = {};
+  std::vector<std::string> wanted = {}, allow = {}, deny = {};
 };
 
 // One node with its network. The loop and the inproc network are the fixture's.
@@ -62,6 +66,9 @@ class cluster_fixture : public testing::Test {
     options.node.offers = std::move(given.offers);
     options.node.hidden = given.hidden;
     options.node.wire = given.wire;
+    options.node.mesh = given.mesh;
+    options.node.allow_nodes = given.allow;
+    options.node.deny_nodes = given.deny;
     member out;
     out.machine = detail::make_bare_node(std::move(options));
     internal::distribution_options network;
@@ -71,8 +78,11 @@ class cluster_fixture : public testing::Test {
     network.queue_bytes = given.queue_bytes;
     network.listen = {place(name)};
     for (const char* other : {"one@test", "two@test", "three@test"}) {
-      if (other != name) network.peers[other] = {place(other)};
+      if (given.knows_all && other != name) network.peers[other] = {place(other)};
     }
+    for (const std::string& other : given.address_book) network.peers[other] = {place(other)};
+    network.wanted = given.wanted;
+    network.retry_first = std::chrono::milliseconds(20);
     out.network = internal::start_distribution(out.core(), std::move(network)).or_exit();
     out.door = out.machine->make_handle().or_exit();
     return out;

@@ -35,6 +35,15 @@ catalogue test_offers() {
     self.print(text);
     co_return self.group_leader();
   });
+  offers.function("test.wait_for", [](process& self, pid who) -> task<value> {
+    self.send(who, value(self.id()));
+    auto got = co_await self.receive(wait_forever);
+    co_return got.or_exit().to_value();
+  });
+  offers.function("test.hang_at", [](process& self, std::string where) -> task<std::string> {
+    if (self.node().name() == where) co_await self.sleep(std::chrono::hours(1));
+    co_return self.node().name();
+  });
   offers.process("test.live", live_on);
   offers.process("test.quick", [](process& self, std::string reason) -> task<> {
     self.exit(exit_reason(reason.c_str()));
@@ -194,6 +203,119 @@ TEST_P(Rpc, ManyAtOnce) {
   };
   for (int i = 0; i < 20; ++i) callers.push_back(spawn_monitor(one_.door->self(), caller));
   for (const spawned& each : callers) EXPECT_EQ(one_.door->join(each, patience).or_exit(), exit_reason::normal());
+}
+
+// -- calls that are awaited later
+
+TEST_P(Rpc, AsyncIsAwaitedLater) {
+  one_.run([&](process& self) -> task<> {
+    auto sum = rpc::async<std::int64_t>(self, target_, "math.add", 2, 3);
+    auto mirrored = rpc::async<Point>(self, target_, "math.mirror", Point{1, 2});
+    auto thrown = rpc::async(self, target_, "bad.throw");
+    auto ended = rpc::async<void>(self, target_, "bad.exit");
+    auto first = co_await sum;
+    EXPECT_EQ(first.or_exit(), 5);
+    auto second = co_await mirrored.within(patience);
+    EXPECT_EQ(second.or_exit().x, 2);
+    auto third = co_await thrown.within(patience);
+    EXPECT_EQ(third.error(), errc::exception);
+    auto fourth = co_await ended.within(patience);
+    EXPECT_EQ(fourth.error(), errc::exited);
+    EXPECT_TRUE(fourth.error().maybe_executed());
+    auto again = co_await sum;
+    EXPECT_EQ(again.error(), errc::cancelled);
+    auto wrong = rpc::async<std::string>(self, target_, "math.add", 1, 1);
+    auto fifth = co_await wrong.within(patience);
+    EXPECT_EQ(fifth.error(), errc::bad_message);
+    EXPECT_EQ(self.waiting_messages(), 0u);
+  });
+}
+
+TEST_P(Rpc, AsyncMayBeAwaitedAgainOrGivenUp) {
+  one_.run([&](process& self) -> task<> {
+    auto hangs = rpc::async(self, target_, "test.wait_for", self.id());
+    auto asked = co_await self.receive<pid>(patience);
+    const pid there = asked.or_exit();
+    EXPECT_FALSE(hangs.ready());
+    for (duration limit : {duration::zero(), duration(10ms)}) {
+      auto late = co_await hangs.within(limit);
+      EXPECT_EQ(late.error(), errc::timeout);
+      EXPECT_TRUE(late.error().maybe_executed());
+      EXPECT_NE(late.error().text().find("test.wait_for on " + target_), std::string::npos) << late.error().text();
+    }
+    self.send(there, value("now"));
+    auto done = co_await hangs.within(patience);
+    EXPECT_EQ(done.or_exit(), value("now"));
+    // Given up: the process that waits for it ends, the function goes on.
+    std::vector<pid> running;
+    {
+      auto one = rpc::async(self, target_, "test.wait_for", self.id());
+      auto two = rpc::async(self, target_, "test.wait_for", self.id());
+      for (int i = 0; i < 2; ++i) {
+        auto heard = co_await self.receive<pid>(patience);
+        running.push_back(heard.or_exit());
+      }
+      one = std::move(two);
+    }
+    for (const pid function : running) {
+      const ref watch = self.monitor(function);
+      self.send(function, value("go"));
+      auto ended = co_await self.receive<down>(patience);
+      const down told = ended.or_exit();
+      EXPECT_EQ(told.monitor, watch);
+      EXPECT_TRUE(told.reason.is_normal()) << told.reason.text();
+    }
+  });
+  // The test's own handle is left; who waited for the answers is gone.
+  EXPECT_TRUE(wait_until([&] { return one_.machine->process_count() == 1; }));
+}
+
+TEST_P(Rpc, MulticallGivesAResultForEachInOrder) {
+  one_.run([&](process& self) -> task<> {
+    const std::vector<std::string> names{"one@test", "nobody@test", target_, "two@test"};
+    auto all = co_await rpc::multicall<std::int64_t>(self, names, "math.add", 20, 3).within(patience);
+    EXPECT_EQ(all.size(), 4u);
+    EXPECT_EQ(all[0].or_exit(), 23);
+    EXPECT_EQ(all[1].error(), errc::noconnection);
+    EXPECT_EQ(all[2].or_exit(), 23);
+    EXPECT_EQ(all[3].or_exit(), 23);
+    auto none = co_await rpc::multicall(self, std::vector<std::string>(), "math.add", 1, 2);
+    EXPECT_TRUE(none.empty());
+    // One deadline for all: who hangs takes nothing from who answers.
+    const time_point begin = self.now();
+    auto some = co_await rpc::multicall(self, names, "test.hang_at", "two@test").within(100ms);
+    EXPECT_LT(self.now() - begin, patience);
+    EXPECT_EQ(some[0].or_exit(), value("one@test"));
+    EXPECT_EQ(some[3].error(), errc::timeout);
+    EXPECT_EQ(self.waiting_messages(), 0u);
+  });
+}
+
+// A thousand calls that take for ever, and short ones between them.
+TEST_P(Rpc, LongAndShortCallsDoNotQueueBehindEachOther) {
+  one_.run([&](process& self) -> task<> {
+    std::vector<rpc::pending<value>> hanging;
+    for (int i = 0; i < 1000; ++i) {
+      hanging.push_back(rpc::async(self, target_, "bad.hang"));
+      if (i % 10 != 0) continue;
+      auto sum = co_await rpc::call<std::int64_t>(self, target_, "math.add", i, 1).within(patience);
+      EXPECT_EQ(sum.or_exit(), i + 1);
+    }
+    for (const auto& one : hanging) EXPECT_FALSE(one.ready());
+  });
+}
+
+TEST_P(Rpc, AsyncOverALostConnection) {
+  if (target_ != "two@test") return;
+  one_.run([&](process& self) -> task<> {
+    auto hangs = rpc::async(self, "two@test", "test.wait_for", self.id());
+    auto asked = co_await self.receive<pid>(patience);
+    static_cast<void>(asked.or_exit());
+    disconnect(self, "two@test");
+    auto lost = co_await hangs.within(patience);
+    EXPECT_EQ(lost.error(), errc::noconnection);
+    EXPECT_TRUE(lost.error().maybe_executed());
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Where, Rpc, testing::Values(true, false),

@@ -231,6 +231,7 @@ TEST_F(Signals, OutputGoesToTheGroupLeaderOfTheSpawner) {
 TEST_F(Signals, TooLargeIsRefusedAlone) {
   member_options small;
   small.wire.frame_bytes = 4096;
+  small.wire.message_bytes = 4096;
   member one = start("one@test"), two = start("two@test", small);
   const pid far = start_echo(two, "echo");
   for (int round = 0; round < 2; ++round) {  // before the connection is up, and after

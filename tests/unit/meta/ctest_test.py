@@ -4,8 +4,11 @@ CMake 3.25 loses all but the first of several labels, and the deadline after the
 test fails then, so this one looks at what has really arrived.
 """
 
+import fnmatch
 import json
 import os
+import pathlib
+import re
 import subprocess
 import unittest
 
@@ -35,6 +38,18 @@ class Registered(unittest.TestCase):
     def test_several_labels_arrive(self):
         labels = dict(registered()).get("test_support.Paths.BuildAndSourceExist", {}).get("LABELS", ["support", "unit"])
         self.assertEqual(set(labels), {"support", "unit"})
+
+    def test_the_tests_that_the_contributors_page_names_exist(self):
+        page = (pathlib.Path(os.environ["TROUPE_SOURCE_DIR"]) / "CONTRIBUTING.md").read_text()
+        named = [(word, "*") for word in re.findall(r"-R (\S+)", page)]
+        named += re.findall(r"/tests/(\w+) --gtest_filter='?([\w.*]+)", page)
+        self.assertGreaterEqual(len(named), 3)
+        names = [name for name, _ in registered()]
+        programs = {name.split(".")[0] for name in names}
+        for program, pattern in named:
+            if program.split(".")[0] in programs:  # else somebody built only a part
+                wanted = f"{program}.{pattern}"
+                self.assertTrue(fnmatch.filter(names, wanted), wanted)
 
     def test_names_are_unique(self):
         names = [name for name, _ in registered()]

@@ -142,6 +142,23 @@ class remembering_stopper final : public detail::node_stopper {
   std::string asked;
 };
 
+TEST(SystemFunctions, TheTreeKnowsASupervisorByWhatItDoes) {
+  lab lab;
+  pid plain;
+  auto plan = supervise("lab.top").child("plain", [&plain](process& up) {
+    plain = spawn_link(up, worker);
+    return plain;
+  });
+  ASSERT_TRUE(start_supervisor(*lab.node, std::move(plan)));
+  const value tree = lab.call("troupe.tree", {"lab.top"}).or_exit();
+  EXPECT_EQ(tree.text_at("type"), "supervisor");
+  ASSERT_EQ(tree.find("children")->items()->size(), 1u);
+  EXPECT_EQ(lab.call("troupe.tree", {plain}).error(), errc::unsupported);
+  // The question that a supervisor alone understands was not asked of it.
+  EXPECT_EQ(lab.core().summary(plain)->queued, 0u);
+  EXPECT_EQ(lab.core().summary(plain)->entry, "process");
+}
+
 TEST(SystemFunctions, StopAsksTheProgram) {
   lab lab;
   auto made = std::make_unique<remembering_stopper>();

@@ -302,6 +302,55 @@ TEST(Trace, RefusesWhatMakesNoSense) {
   EXPECT_EQ(trace::spec::from(value("x")).error(), errc::bad_argument);
 }
 
+// What tools start on a node is a process like others; only readers and sessions are exempt.
+TEST(Trace, AToolsProcessCanBeTraced) {
+  lab lab;
+  spawn_options how;
+  how.name = "lab.shell";
+  how.entry = "troupe.lua";
+  const pid shell = spawn(*lab.node, std::move(how), calling, lab.here->id()).or_exit();
+  trace::spec what = receives("lab.shell");
+  what.send = true;
+  trace::start(lab.self(), what).or_exit();
+  EXPECT_EQ(lab.next<trace::started>().matched, 1u);
+  lab.here->send(shell, Poke(4));
+  const value got = lab.next<trace::event>("receive").what;
+  EXPECT_EQ(got.text_at("kind"), "receive");
+  EXPECT_EQ(got.text_at("name"), "lab.shell");
+  EXPECT_EQ(lab.next<trace::event>("send").what.text_at("kind"), "send");
+  EXPECT_EQ(lab.next<Answer>().number, 8);
+}
+
+TEST(Trace, SessionsAndReadersAreNotTraced) {
+  lab lab;
+  auto reader = lab.node->make_handle().or_exit();
+  trace::spec all = receives("all");
+  all.force = true;
+  auto first = trace::start(lab.self(), all).or_exit();
+  lab.next<trace::started>();
+  // A later session and its reader are part of tracing from here on.
+  const pid worker = lab.start();
+  auto second = trace::start(reader->self(), receives(worker)).or_exit();
+  lab.here->send(worker, Poke(1));
+  ASSERT_TRUE(reader->receive(20s));  // started
+  ASSERT_TRUE(reader->receive(20s));  // the event
+  reader->send(second.process, trace::more(1));
+  lab.here->send(worker, Poke(2));
+  ASSERT_TRUE(reader->receive(20s));
+  trace::stop(lab.self(), first);
+  for (;;) {
+    auto got = lab.here->receive(20s);
+    ASSERT_TRUE(got);
+    if (got->get<trace::done>()) break;
+    const auto* told = got->get<trace::event>();
+    ASSERT_TRUE(told);
+    const value seen = *told->what.find("pid");
+    EXPECT_TRUE(seen != value(first.process) && seen != value(second.process) && seen != value(reader->id()) &&
+                seen != value(lab.here->id()))
+        << told->what.print();
+  }
+}
+
 TEST(Trace, ASpecIsAValueAndBack) {
   trace::spec what;
   what.processes = {"a", "b*"};

@@ -36,6 +36,24 @@ TEST_F(Application, WithoutProcessesItJustStarts) {
   EXPECT_TRUE(node->roots().empty());
 }
 
+TEST_F(Application, WhatItsStartFunctionThrowsIsTheReason) {
+  auto asks = [](troupe::node&) {
+    const std::string name = result<std::string>(errc::not_found, "app.missing: no such key").or_exit();
+    return supervise(name);
+  };
+  started failed = start_application(*node, {.name = "asks", .start = asks});
+  EXPECT_EQ(failed.what(), started::kind::failed);
+  EXPECT_TRUE(failed.reason().is("not_found")) << failed.text();
+  EXPECT_NE(failed.text().find("app.missing"), std::string::npos) << failed.text();
+  EXPECT_NE(failed.text().find("application_test.cpp:"), std::string::npos) << failed.text();
+  auto exits = [](troupe::node&) -> supervisor { throw exit_reason("not today"); };
+  EXPECT_EQ(start_application(*node, {.name = "exits", .start = exits}).text(), R"(failed: "not today")");
+  auto odd = [](troupe::node&) -> supervisor { throw 5; };
+  EXPECT_EQ(start_application(*node, {.name = "odd", .start = odd}).text(),
+            R"(failed: {"exception", {type = "int", text = ""}})");
+  EXPECT_TRUE(node->roots().empty());
+}
+
 TEST_F(Application, FailedStartLeavesNoRoot) {
   application app{.name = "bad", .start = [] {
                     return supervise("bad").child("x", [](process&) { return started::failed(exit_reason("no")); });

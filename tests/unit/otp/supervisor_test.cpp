@@ -290,6 +290,38 @@ TEST_F(SupervisorTest, ChildFromANodeFunctionIsLinked) {
   EXPECT_EQ(shape(), "a=running");
 }
 
+// Temporary children go when they are stopped: the one that failed is still the one that is named.
+TEST_F(SupervisorTest, AFailedStartAmongTemporaryChildrenNamesTheRightOne) {
+  auto fails = [](process&) { return started::failed(exit_reason("no")); };
+  started top = start_supervisor(*node, supervise("top")
+                                            .server<Worker>("a")
+                                            .restart(temporary)
+                                            .server<Worker>("b")
+                                            .restart(temporary)
+                                            .child("bad", fails)
+                                            .child("after", fails));
+  EXPECT_EQ(top.text(), R"(failed: {"shutdown", {"failed_to_start_child", "bad", "no"}})");
+  EXPECT_FALSE(node->whereis("a") || node->whereis("b"));
+}
+
+TEST_F(SupervisorTest, APlainChildDoesNotPassForItsSupervisor) {
+  pid child;
+  start(supervise("top")
+            .child("plain",
+                   [&child](process& up) {
+                     child = spawn_link(up, stubborn);
+                     return child;
+                   })
+            .stop_within(0s));
+  const auto of_child = node->core().summary(child);
+  ASSERT_TRUE(of_child);
+  EXPECT_EQ(of_child->entry, "process");
+  EXPECT_FALSE(of_child->supervisor || of_child->server);
+  const auto of_top = node->core().summary(pid_of("top"));
+  ASSERT_TRUE(of_top);
+  EXPECT_TRUE(of_top->supervisor && of_top->server);
+}
+
 TEST_F(SupervisorTest, IdGivenTwiceAndRestartWithoutChildAreProgrammingErrors) {
   EXPECT_THROW((void)supervise("x").server<Worker>("a").server<Worker>("a"), std::invalid_argument);
   EXPECT_THROW((void)supervise("x").restart(temporary), std::invalid_argument);

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <thread>
 
 #include "made_elf.hpp"
@@ -126,6 +129,62 @@ TEST(ReleaseBuild, FailureLeavesWhatWasThere) {
   std::size_t entries = 0;
   for (const auto& entry : fs::directory_iterator(w.release("releases"))) entries += entry.exists();
   EXPECT_EQ(entries, 3u) << "1.0, COOKIE, current";
+}
+
+// A node that is started, or a build that is killed, at any moment of it finds one or the other.
+TEST(ReleaseBuild, AReplacedVersionIsThereAtEveryMoment) {
+  workshop w;
+  w.how.progress = nullptr;
+  w.how.overwrite = true;
+  ASSERT_TRUE(build(w.what, w.how));
+  const std::string watched = w.release("releases/1.0/manifest.toml").string();
+  std::atomic<bool> done{false};
+  std::atomic<int> looks{0}, missing{0};
+  std::thread looker([&] {
+    while (!done.load()) {
+      if (access(watched.c_str(), R_OK) != 0) ++missing;
+      ++looks;
+    }
+  });
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(build(w.what, w.how));
+  done = true;
+  looker.join();
+  EXPECT_GT(looks, 1000);
+  EXPECT_EQ(missing, 0) << "of " << looks;
+}
+
+TEST(ReleaseBuild, AFolderHoldsOneRelease) {
+  workshop w;
+  ASSERT_TRUE(build(w.what, w.how));
+  w.what.name = "other";
+  w.how.version = "2.0";
+  std::string why = w.refusal(errc::name_taken);
+  EXPECT_NE(why.find("holds the release demo"), std::string::npos) << why;
+  EXPECT_FALSE(fs::exists(w.release("bin/other")));
+  EXPECT_EQ(read_file(w.release("releases/current")), "demo 1.0\n");
+}
+
+TEST(ReleaseBuild, WhichVersion) {
+  workshop w;
+  w.how.default_version = "0.5";
+  EXPECT_EQ(build(w.what, w.how).value().version, "1.0");
+  w.what.version = "";
+  EXPECT_EQ(build(w.what, w.how).value().version, "0.5");
+  w.how.version = "2.0";
+  EXPECT_EQ(build(w.what, w.how).value().version, "2.0");
+}
+
+TEST(ReleaseBuild, SaysWhatItWasMadeOf) {
+  workshop w;
+  w.what.file = w.dir / "release.toml";
+  w.what.config = w.dir.write("config/config.toml", "[demo]\nx = 1\n").parent_path();
+  w.what.environment = w.dir.write("env.sh", "");
+  std::vector<fs::path> inputs = build(w.what, w.how).value().inputs;
+  for (const char* each : {"release.toml", "made/demo", "made/troupe", "libraries/libdemo.so.1.2", "config",
+                           "config/config.toml", "env.sh"}) {
+    EXPECT_NE(std::find(inputs.begin(), inputs.end(), w.dir / each), inputs.end()) << each;
+  }
+  EXPECT_EQ(inputs.size(), 7u);
 }
 
 TEST(ReleaseBuild, TwoAtOnceKeepOneCookieAndOneVersion) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <set>
 #include <thread>
 
 #include "sched/pool.hpp"
@@ -122,6 +123,168 @@ TEST(Scheduler, ASleepingWorkerWakesForANewEarliestTimer) {
   s.forget(&fired);
 }
 
+// An owner's entry is moved, not added to, and can be taken back.
+TEST(Scheduler, AnOwnerHasOneTimer) {
+  auto time = std::make_shared<manual_clock>();
+  scheduler s({0, time, run_job});
+  std::vector<std::uint64_t> fired;
+  auto note = [](void* context, std::uint64_t a, std::uint64_t) {
+    static_cast<std::vector<std::uint64_t>*>(context)->push_back(a);
+  };
+  std::array<job, 50> owners;
+  for (std::uint64_t i = 0; i < owners.size(); ++i) s.arm({time->now() + 1h, note, &fired, i, 0, 0, &owners[i]});
+  // In an order of their own, some earlier and some later than they were.
+  for (std::uint64_t i = 0; i < owners.size(); ++i)
+    s.arm({time->now() + 1ms * ((i * 37) % 50 + 1), note, &fired, i, 0, 0, &owners[i]});
+  EXPECT_EQ(s.armed(), owners.size());
+  for (std::size_t i = 0; i < owners.size(); i += 2) s.disarm(owners[i]);
+  s.disarm(owners[0]);
+  EXPECT_EQ(s.armed(), owners.size() / 2);
+  time->advance(50ms);
+  EXPECT_EQ(s.fire_due(), owners.size() / 2);
+  ASSERT_EQ(fired.size(), owners.size() / 2);
+  for (std::size_t i = 1; i < fired.size(); ++i) EXPECT_LT(fired[i - 1] * 37 % 50, fired[i] * 37 % 50);
+  s.arm({time->now() + 1ms, note, &fired, 7, 0, 0, &owners[7]});
+  EXPECT_EQ(s.armed(), 1u);
+  s.forget(&fired);
+  EXPECT_EQ(s.armed(), 0u);
+  EXPECT_EQ(s.next_due(), time_point::max());
+}
+
+// What a job does while it holds its worker.
+struct holding : runnable {
+  scheduler* home = nullptr;
+  std::function<void(holding&)> body;
+  std::atomic<bool> ran{false};
+};
+void run_holding(runnable& what) {
+  auto& h = static_cast<holding&>(what);
+  if (h.body) h.body(h);
+  h.ran = true;
+}
+
+TEST(Scheduler, WhatWaitsBehindALongSliceGoesToAnIdleWorker) {
+  scheduler s({2, system_clock(), run_holding});
+  s.start();
+  holding second;
+  holding first;
+  bool in_time = false;
+  first.body = [&](holding&) {
+    s.schedule(second);  // into the slot of this worker, which does not come to it
+    in_time = eventually([&] { return second.ran.load(); });
+  };
+  s.schedule(first);
+  ASSERT_TRUE(eventually([&] { return first.ran.load(); }));
+  EXPECT_TRUE(in_time);
+  s.stop();
+}
+
+TEST(Scheduler, ATimerThatALongSliceArmedIsFiredByAnother) {
+  scheduler s({2, system_clock(), run_holding});
+  s.start();
+  std::atomic<int> fired{0};
+  holding first;
+  bool in_time = false;
+  first.body = [&](holding&) {
+    auto note = [](void* context, std::uint64_t, std::uint64_t) { ++*static_cast<std::atomic<int>*>(context); };
+    s.arm({s.clock().now() + 1ms, note, &fired, 0, 0, 0});
+    in_time = eventually([&] { return fired.load() == 1; });
+  };
+  s.schedule(first);
+  ASSERT_TRUE(eventually([&] { return first.ran.load(); }));
+  EXPECT_TRUE(in_time);
+  s.stop();
+}
+
+std::atomic<int> stalls_seen{0};
+std::atomic<runnable*> stalled_last{nullptr};
+
+TEST(Scheduler, AStallIsToldWhileItLastsAndTheWatchThenSleeps) {
+  scheduler_options how{1, system_clock(), run_holding};
+  how.stall_after = 2ms;
+  how.stalled = [](runnable& what, duration held) {
+    EXPECT_GE(held, 2ms);
+    stalled_last = &what;
+    ++stalls_seen;
+  };
+  stalls_seen = 0;
+  scheduler s(std::move(how));
+  s.start();
+  holding first;
+  bool told = false;
+  first.body = [&](holding&) { told = eventually([] { return stalls_seen.load() >= 2; }); };  // again ten times later
+  s.schedule(first);
+  ASSERT_TRUE(eventually([&] { return first.ran.load(); }));
+  EXPECT_TRUE(told);
+  EXPECT_EQ(stalled_last.load(), &first);
+  EXPECT_TRUE(eventually([&] { return !s.watched(); })) << "an idle node uses no CPU for it";
+  holding second;
+  second.body = [&](holding&) { told = eventually([&] { return stalled_last.load() != &first; }); };
+  s.schedule(second);
+  ASSERT_TRUE(eventually([&] { return second.ran.load(); }));
+  EXPECT_TRUE(told) << "it wakes with the workers";
+  s.stop();
+}
+
+TEST(Scheduler, LeaveTellsWhatHoldsAThread) {
+  scheduler s({1, system_clock(), run_holding});
+  s.start();
+  std::atomic<bool> go{false}, at_work{false};
+  const int context = 0;
+  s.run_blocking(
+      [&] {
+        at_work = true;
+        eventually([&] { return go.load(); });
+      },
+      {&context, 7, "copier"});
+  holding first;
+  first.body = [&](holding&) { eventually([&] { return go.load(); }); };
+  s.schedule(first);
+  std::vector<runnable*> slices;
+  std::vector<job_owner> jobs;
+  auto look = [&] {
+    slices.clear();
+    jobs.clear();
+    s.each_holder([&](const thread_holder& holder) {
+      if (holder.slice) slices.push_back(holder.slice);
+      else jobs.push_back(holder.job);
+    });
+  };
+  ASSERT_TRUE(eventually([&] {
+    look();
+    return slices.size() == 1 && jobs.size() == 1;
+  }));
+  EXPECT_EQ(slices[0], &first);
+  EXPECT_EQ(jobs[0].context, &context);
+  EXPECT_STREQ(jobs[0].entry, "copier");
+  EXPECT_FALSE(s.leave(1ms));
+  go = true;
+  EXPECT_TRUE(s.leave(20s));
+  look();
+  EXPECT_TRUE(slices.empty() && jobs.empty());
+}
+
+TEST(Scheduler, ForgetWaitsForTheBlockingWorkOfItsContext) {
+  scheduler s({1, system_clock(), run_job});
+  s.start();
+  const int mine = 0, other = 0;
+  std::atomic<bool> go{false}, at_work{false}, over{false}, stays{false};
+  s.run_blocking([&] { eventually([&] { return stays.load(); }); }, {&other, 1, nullptr});
+  s.run_blocking(
+      [&] {
+        at_work = true;
+        eventually([&] { return go.load(); });
+        over = true;
+      },
+      {&mine, 2, nullptr});
+  ASSERT_TRUE(eventually([&] { return at_work.load(); }));
+  std::thread opener([&] { go = true; });
+  s.forget(&mine);
+  EXPECT_TRUE(over);
+  opener.join();
+  stays = true;
+}
+
 TEST(Scheduler, BlockingWorkRunsElsewhere) {
   scheduler s({1, system_clock(), run_job});
   s.start();
@@ -132,6 +295,34 @@ TEST(Scheduler, BlockingWorkRunsElsewhere) {
     });
   }
   EXPECT_TRUE(eventually([&] { return done.load() == 20; }));
+}
+
+// Destroyed after the cache of its thread, since it was made before that.
+struct late {
+  std::set<void*>* taken = nullptr;
+  ~late() {
+    for (int i = 0; i < 200; ++i) taken->insert(pool_take(48));
+    void* back = *taken->begin();
+    taken->erase(back);
+    pool_give(back, 48);
+  }
+};
+
+TEST(Pool, AThreadWithoutItsCacheSharesNoBlock) {
+  std::set<void*> theirs, ours;
+  std::thread([&] {
+    thread_local late last;
+    last.taken = &theirs;
+    pool_give(pool_take(48), 48);
+  }).join();
+  ASSERT_EQ(theirs.size(), 199u);
+  std::thread([&] {
+    for (int i = 0; i < 5000; ++i) ours.insert(pool_take(48));
+  }).join();
+  EXPECT_EQ(ours.size(), 5000u);
+  for (void* block : theirs) EXPECT_FALSE(ours.contains(block));
+  for (void* block : theirs) pool_give(block, 48);
+  for (void* block : ours) pool_give(block, 48);
 }
 
 TEST(Pool, BlocksWanderBetweenThreads) {

@@ -1,6 +1,7 @@
 #pragma once
 // A bare node with a shell's session, and the test's thread as its terminal.
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <troupe/io.hpp>
@@ -17,30 +18,18 @@
 
 namespace troupe::test {
 
-class shell {
+// A session on a node, and the test's thread as its terminal.
+class console {
  public:
-  explicit shell(catalogue offers = {}) {
-    offer_script(offers);
-    internal::offer_system_functions(offers);
-    detail::bare_node_options options;
-    options.name = "shell@localhost";
-    options.creation = 0x1f;
-    options.node.offers = std::move(offers);
-    node = detail::make_bare_node(std::move(options));
-    internal::attach_observer(node->core());
-    terminal = node->make_handle().or_exit();
+  explicit console(troupe::node& at) : here(at), terminal(at.make_handle().or_exit()) {
     session = open(terminal->id());
-  }
-  ~shell() {
-    terminal.reset();
-    EXPECT_TRUE(node->stop(default_deadline));
   }
 
   pid open(pid at) {
-    const catalogue_entry* entry = node->offers().find("troupe.lua");
+    const catalogue_entry* entry = here.offers().find("troupe.lua");
     list arguments;
     arguments.push_back(map_of({{"terminal", at}}));
-    return spawn(*node,
+    return spawn(here,
                  [entry, given = value(std::move(arguments))](process& self) -> task<> {
                    auto running = entry->run(self, given);
                    auto done = co_await std::move(running);
@@ -51,13 +40,21 @@ class shell {
 
   void start(const std::string& source) { terminal->send(session, script::lua_eval(++asked, source)); }
 
-  // The result of the oldest line that is not answered yet; what is printed meanwhile goes to `output`.
+  // The next message, if it came in time; what is printed goes to `output`, as a terminal does it.
+  std::optional<message> next(std::chrono::milliseconds limit) {
+    auto got = terminal->receive(limit);
+    if (!got) return std::nullopt;
+    if (auto* put = got->get<io_put>()) output += put->text;
+    if (got->is_call() && got->get<io_sync>()) terminal->self().reply(*got, value());
+    return std::move(*got);
+  }
+
+  // The result of the oldest line that is not answered yet.
   script::lua_result finish() {
     const auto end = std::chrono::steady_clock::now() + default_deadline;
     while (std::chrono::steady_clock::now() < end) {
-      auto got = terminal->receive(std::chrono::seconds(1));
+      auto got = next(std::chrono::seconds(1));
       if (!got) continue;
-      if (auto* put = got->get<io_put>()) output += put->text;
       if (auto* result = got->get<script::lua_result>()) return *result;
     }
     ADD_FAILURE() << "no result";
@@ -75,8 +72,7 @@ class shell {
   // Waits until this much has been printed.
   bool printed(const std::string& text) {
     return wait_until([&] {
-      while (auto got = terminal->receive(std::chrono::milliseconds(1))) {
-        if (auto* put = got->get<io_put>()) output += put->text;
+      while (next(std::chrono::milliseconds(1))) {
       }
       return output.find(text) != std::string::npos;
     });
@@ -87,7 +83,7 @@ class shell {
     terminal->send(session, script::lua_complete(++asked, line));
     const auto end = std::chrono::steady_clock::now() + default_deadline;
     while (std::chrono::steady_clock::now() < end) {
-      auto got = terminal->receive(std::chrono::seconds(1));
+      auto got = next(std::chrono::seconds(1));
       if (!got) continue;
       if (auto* found = got->get<script::lua_completions>()) return found->items;
     }
@@ -96,11 +92,37 @@ class shell {
   }
   void interrupt() { terminal->send(session, script::lua_interrupt(0)); }
 
-  std::unique_ptr<troupe::node> node;
+  troupe::node& here;
   std::unique_ptr<handle> terminal;
   pid session;
   std::string output;
   std::int64_t asked = 0;
+};
+
+struct shell_node {
+  explicit shell_node(catalogue offers, std::shared_ptr<log_sink> log) {
+    offer_script(offers);
+    internal::offer_system_functions(offers);
+    detail::bare_node_options options;
+    options.name = "shell@localhost";
+    options.creation = 0x1f;
+    options.log = std::move(log);
+    options.node.offers = std::move(offers);
+    node = detail::make_bare_node(std::move(options));
+    internal::attach_observer(node->core());
+  }
+  std::unique_ptr<troupe::node> node;
+};
+
+// A bare node with one console.
+class shell : public shell_node, public console {
+ public:
+  explicit shell(catalogue offers = {}, std::shared_ptr<log_sink> log = {})
+      : shell_node(std::move(offers), std::move(log)), console(*node) {}
+  ~shell() {
+    terminal.reset();
+    EXPECT_TRUE(node->stop(default_deadline));
+  }
 };
 
 // `source` evaluated in a process of its own.

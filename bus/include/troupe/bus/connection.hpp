@@ -29,6 +29,7 @@ struct peer_info {
   std::chrono::milliseconds tick{};  // agreed on: the smaller of both, one second with a tool
   unsigned silent_ticks = 4;         // after so many the connection is down: three with a tool
   bool dialled_by_us = false;
+  bool encrypted = false;
   dial_id dial = 0;  // the dial of ours that this connection answers; also when the peer's dial crossed it and won
 };
 
@@ -54,14 +55,15 @@ class hub_events {
   // frames that must be delivered overflowed. bad_message: it broke the protocol.
   virtual void down(connection_id connection, const error& reason) = 0;
   // A dial ended without a connection. The typed refusal of the other side comes here: bad_cookie, unsupported,
-  // name_taken, not_allowed, too_large, bad_message, timeout; noconnection when nobody answers there.
+  // name_taken, not_allowed, too_large, bad_message, timeout; noconnection when nobody answers there. Where one side
+  // encrypts: not_allowed when the other speaks plain text, unsupported when it alone encrypts, bad_cookie.
   virtual void dial_failed(dial_id dial, const error& reason) = 0;
   // A dial ended because a connection to that node was up already.
   virtual void dial_joined(dial_id dial, connection_id connection) {
     static_cast<void>(dial);
     static_cast<void>(connection);
   }
-  // A send was refused with errc::overloaded, and now the queue is half empty.
+  // A send was refused with errc::overloaded and now the queue is half empty; or what `hub::relieve` asked for.
   virtual void relieved(connection_id connection) { static_cast<void>(connection); }
 };
 
@@ -69,6 +71,7 @@ struct connection_counters {
   connection_id id = 0;
   std::string name;
   bool dialled_by_us = false;
+  bool encrypted = false;
   std::uint64_t frames_in = 0, frames_out = 0;  // of signals, without ticks and credit
   std::uint64_t bytes_in = 0, bytes_out = 0;    // on the wire, all frames
   std::size_t queued_bytes = 0;                 // waiting for credit
@@ -82,8 +85,8 @@ struct connection_counters {
 struct hub_counters {
   std::size_t connections = 0, half_handshakes = 0, dials = 0;
   std::uint64_t accepted = 0, dialled = 0;
-  // By cause: "stranger", "wrong_connection_id", "ended_connection", "bad_cookie", "half_handshake_limit",
-  // "rate_limit", "too_large", "bad_message", …; only causes that happened.
+  // By cause: "stranger", "wrong_key", "not_encrypted", "wrong_connection_id", "ended_connection", "bad_cookie",
+  // "half_handshake_limit", "rate_limit", "too_large", "bad_message", …; only causes that happened.
   std::vector<std::pair<std::string, std::uint64_t>> drops;
   std::vector<connection_counters> peers;
 };

@@ -46,8 +46,8 @@ class hub {
 
   [[nodiscard]] static result<std::unique_ptr<hub>> make(hub_options options, hub_events& events);
 
-  // errc::not_allowed for a tool, and for tcp off loopback unless plain text is allowed; io with the system's reason.
-  // Blocks until the loop has done it. The result has the real port.
+  // errc::not_allowed for a tool, and for tcp off loopback with a weak cookie (channel_over decides what is encrypted);
+  // io with the system's reason. Blocks until the loop has done it. The result has the real port.
   [[nodiscard]] virtual result<endpoint> listen(const endpoint& where) = 0;
   // Over ZeroMQ this also ends every connection that was accepted there.
   virtual void unlisten(const endpoint& where) = 0;
@@ -64,6 +64,9 @@ class hub {
   // What frames brought has reached its mailboxes: `payload_bytes` in all of `frames` frames. Credit goes back.
   virtual void consumed(connection_id connection, std::size_t payload_bytes, std::size_t frames = 1) = 0;
   [[nodiscard]] virtual std::size_t queued(connection_id connection) const noexcept = 0;  // bytes that wait for credit
+  // `relieved` comes once, as soon as no more than so many bytes wait; at the next turn when that is so already. A
+  // later call, or a send that is refused, takes its place.
+  virtual void relieve(connection_id connection, std::size_t queued_bytes) = 0;
 
   // Tells the peer `reason` and ends the connection; `down` comes with that reason.
   virtual void close(connection_id connection, error reason = errc::closed) = 0;
@@ -76,7 +79,9 @@ class hub {
 
   // Carried by our answers to ticks, for the peer's counters: say, how late the scheduler is, in microseconds.
   virtual void set_health(std::uint64_t health) noexcept = 0;
-  virtual void set_security(bus::security security) = 0;  // for handshakes that begin from now on
+  // For handshakes that begin from now on; an encrypted endpoint keeps the keys of the cookie under which it was
+  // listened to.
+  virtual void set_security(bus::security security) = 0;
 
   // Says goodbye (errc::shutting_down) to every peer after what is queued, waits for their answers at most `within`,
   // and closes everything; every connection gets its `down`, every dial its `dial_failed`. Blocks, except on a loop

@@ -1,13 +1,16 @@
 #pragma once
 // Who a node says it is, and the secrets by which nodes and tools trust each other (design D5).
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <troupe/bus/endpoint.hpp>
 #include <troupe/error.hpp>
+#include <troupe/plain_text.hpp>
 #include <troupe/time.hpp>
 
 namespace troupe::bus {
@@ -25,19 +28,28 @@ struct identity {
 
 // A secret that is empty proves nothing and admits nobody.
 struct security {
-  std::string cookie;               // members prove it
-  std::string control_key;          // of this life of this node: a tool on the host may prove it instead
-  bool plain_text_allowed = false;  // tcp off loopback without encryption
+  std::string cookie;       // members prove it, and the keys of encrypted connections come from it
+  std::string control_key;  // of this life of this node: a tool on the host may prove it instead
+  plain_text plain_text_allowed = plain_text::on_loopback;
 };
 
 // Which secret a dialler proves.
 enum class secret : std::uint8_t { cookie, control_key };
 
+enum class channel : std::uint8_t { plain, encrypted };
+// How this side talks over `where`, which it listens to or dials: one rule, so that both sides choose the same. Only
+// tcp is ever encrypted. errc::not_allowed says what is missing: off loopback, encrypted or not, a cookie that is
+// strong.
+[[nodiscard]] result<channel> channel_over(const endpoint& where, const security& with);
+
 // 32 random bytes in base32 (RFC 4648, lower case, no padding): 52 characters.
 [[nodiscard]] std::string generate_cookie(random_source& random);
 
-// Legal: 16..255 printable ASCII characters without blanks.
+// Legal: 1..255 printable ASCII characters without blanks.
 [[nodiscard]] result<void> check_cookie(std::string_view cookie);
+// Strong: so long, for the kind of its characters, that it may have been drawn with 128 random bits. On one host a word
+// will do; off it whoever records a handshake can try words. errc::not_allowed names what makes a strong one.
+[[nodiscard]] result<void> check_strength(std::string_view cookie);
 
 struct cookie_sources {
   std::optional<std::string> file;         // --cookie-file
@@ -58,5 +70,7 @@ struct cookie {
 // load_cookie, and when there is none at all: a new one is written to <home>/.troupe/cookie, 0600 in a folder 0700. Two
 // programs that do so at once agree.
 [[nodiscard]] result<cookie> load_or_create_cookie(const cookie_sources& sources, random_source& random);
+// A new file, 0600, with a line break at its end. errc::name_taken when there is one: it is never replaced.
+[[nodiscard]] result<void> save_cookie(const std::filesystem::path& path, std::string_view cookie);
 
 }  // namespace troupe::bus

@@ -3,6 +3,7 @@
 //
 // A transport knows no handshake and trusts nobody: a pipe is "whatever dialled or answered". All calls and all
 // events are on the loop's thread.
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -18,6 +19,14 @@ namespace troupe::bus {
 
 using pipe_id = std::uint64_t;  // never reused by its transport
 
+// The Curve25519 key pairs of encrypted pipes. All members of a cluster have both, from their cookie (PROTOCOL.md).
+using channel_key = std::array<std::byte, 32>;
+struct channel_keys {
+  channel_key acceptor_public, acceptor_secret;
+  channel_key dialler_public, dialler_secret;
+};
+[[nodiscard]] channel_keys derive_channel_keys(std::string_view cookie);
+
 class transport_events {
  public:
   virtual ~transport_events() = default;
@@ -26,8 +35,12 @@ class transport_events {
   virtual void frame(pipe_id pipe, std::span<const std::byte> data) = 0;
   // The pipe is gone, and every frame that had arrived was given before. Not called after `close`.
   virtual void closed(pipe_id pipe, const error& reason) = 0;
-  // A stranger was turned away below the level of frames: what it sent is not even of this transport.
-  virtual void noise(std::string_view what) { static_cast<void>(what); }
+  // Somebody was turned away below the level of frames. `cause` is a literal: "wrong_key" (encrypted, with another
+  // cookie's keys), "not_encrypted" and "encrypted" (the other than is spoken here), else "stranger".
+  virtual void noise(std::string_view cause, std::string_view what) {
+    static_cast<void>(cause);
+    static_cast<void>(what);
+  }
 };
 
 struct transport_settings {
@@ -50,6 +63,21 @@ class transport {
   virtual void unlisten(const endpoint& where) = 0;  // ZeroMQ ends what was accepted there, too
   // One attempt; what fails later is `closed`. Frames sent at once wait for the other side.
   [[nodiscard]] virtual result<pipe_id> dial(const endpoint& where) = 0;
+  // The same, encrypted: only who knows the keys gets a frame in or out. Keys are those of the call: an endpoint keeps
+  // them until `unlisten`. A dial that the other side does not understand ends in not_allowed (it speaks plain text),
+  // unsupported (it is encrypted, the dial was not) or bad_cookie.
+  [[nodiscard]] virtual result<endpoint> listen_encrypted(const endpoint& where, const channel_keys& keys) {
+    static_cast<void>(keys);
+    return error(errc::unsupported, where.text() + ": this transport cannot encrypt");
+  }
+  [[nodiscard]] virtual result<pipe_id> dial_encrypted(const endpoint& where, const channel_keys& keys) {
+    static_cast<void>(keys);
+    return error(errc::unsupported, where.text() + ": this transport cannot encrypt");
+  }
+  [[nodiscard]] virtual bool is_encrypted(pipe_id pipe) const noexcept {
+    static_cast<void>(pipe);
+    return false;
+  }
   // `header` and `payload` make one frame. False when the pipe is gone: `closed` comes, or came.
   virtual bool send(pipe_id pipe, std::span<const std::byte> header, std::span<const std::byte> payload) = 0;
   // Forgets the pipe: no event of it comes any more. Frames sent before still leave, for a short time. Where one peer
@@ -58,8 +86,9 @@ class transport {
   virtual void stop() = 0;
 };
 
-// ZeroMQ over ipc and tcp; `on` must come from make_loop.
-[[nodiscard]] result<std::unique_ptr<transport>> zmq_transport(loop& on);
+// ZeroMQ over ipc and tcp; `on` must come from make_loop. `io_threads` are libzmq's own, shared by all transports of
+// the loop: what the first of them asks for holds. A second one pays when much is encrypted and cores are free.
+[[nodiscard]] result<std::unique_ptr<transport>> zmq_transport(loop& on, unsigned io_threads = 1);
 
 // Queues between the hubs of one OS process. The network is what joins them: names are unique in it. Thread-safe.
 class inproc_network {

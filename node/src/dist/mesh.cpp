@@ -1,0 +1,164 @@
+// Who connects to whom: nodes that are wanted, nodes that others tell of, nodes that are not let in.
+//
+// By the policy `automatic` (node_options::mesh) two visible nodes that meet tell each other the visible nodes they are
+// connected to, and each dials those it did not know: whoever connects to one member is soon connected to all (OTP's
+// transitive connections). Hidden nodes and tools are neither told nor told of.
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "dist/distribution.hpp"
+
+namespace troupe::internal {
+
+namespace {
+
+constexpr unsigned mesh_tries = 5;         // for a node that another one has told of
+constexpr std::size_t most_endpoints = 8;  // that one node is believed to have
+constexpr std::size_t most_told = 4096;    // nodes in one telling
+
+bool fits(const std::vector<std::string>& globs, const std::string& name) {
+  return std::any_of(globs.begin(), globs.end(),
+                     [&name](const std::string& glob) { return fnmatch(glob.c_str(), name.c_str(), 0) == 0; });
+}
+
+// What another host, or another user of this one, can dial.
+std::vector<std::string> told_endpoints(const std::vector<bus::endpoint>& all) {
+  std::vector<std::string> out;
+  for (const bus::endpoint& one : all) {
+    if (one.kind != bus::endpoint::scheme::ipc && out.size() < most_endpoints) out.push_back(one.text());
+  }
+  return out;
+}
+
+}  // namespace
+
+bool distribution::may_connect(std::string_view name) const {
+  std::shared_lock lock(admission_mutex_);
+  if (allow_.empty() && deny_.empty()) return true;
+  const std::string whole(name);
+  return !fits(deny_, whole) && (allow_.empty() || fits(allow_, whole));
+}
+
+std::string distribution::not_allowed_text(std::string_view name) const {
+  std::shared_lock lock(admission_mutex_);
+  return core_.life()->name + (fits(deny_, std::string(name)) ? " denies " : " does not allow ") + std::string(name);
+}
+
+void distribution::admit_only(std::vector<std::string> allow, std::vector<std::string> deny) {
+  {
+    std::unique_lock lock(admission_mutex_);
+    allow_ = std::move(allow);
+    deny_ = std::move(deny);
+  }
+  post([this] {
+    std::vector<peer_ptr> up;
+    for (auto& [id, connection] : connections_) up.push_back(connection.of);
+    for (const peer_ptr& p : up) {
+      std::lock_guard lock(p->mutex);
+      if (p->state == peer_state::up && !p->info.who.tool && !may_connect(p->name)) {
+        flush_locked(*p);
+        hub_->close(p->info.id, error(errc::not_allowed, not_allowed_text(p->name)));
+      }
+    }
+  });
+}
+
+bool distribution::in_mesh(const bus::identity& who) const {
+  const node_options& own = core_.options();
+  return own.mesh == mesh_policy::automatic && !own.hidden && !own.tool && !who.hidden && !who.tool;
+}
+
+// A node has come up: it is told who is here.
+void distribution::meet_mesh(const peer_ptr& p) {
+  std::vector<known_node> known;
+  known.push_back({core_.life()->name, told_endpoints(endpoints_)});
+  {
+    std::lock_guard lock(p->mutex);
+    if (p->state != peer_state::up || !in_mesh(p->info.who)) return;
+    p->mesh_tries = 0;
+  }
+  for (auto& [id, connection] : connections_) {
+    peer& other = *connection.of;
+    if (&other == p.get()) continue;
+    std::lock_guard lock(other.mutex);
+    if (other.state != peer_state::up || other.info.who.hidden || other.info.who.tool) continue;
+    known_node one{other.name, told_endpoints(other.told)};
+    if (other.info.dialled_by_us && one.endpoints.empty()) one.endpoints = told_endpoints({other.info.via});
+    known.push_back(std::move(one));
+  }
+  wire_buffer encoded;
+  encode_nodes(encoded, known);
+  std::lock_guard lock(p->mutex);
+  if (p->state != peer_state::up || encoded.size() > p->info.theirs.frame_bytes) return;
+  put_frame(*p, encoded.data());
+  flush_locked(*p);
+}
+
+void distribution::arrived_nodes(const peer_ptr& p, const arrival& a) {
+  if (!in_mesh(p->info.who) || left_ || a.known_nodes.size() > most_told) return;
+  for (const known_node& one : a.known_nodes) {
+    if (one.name == core_.life()->name || !check_node_name(one.name)) continue;
+    std::vector<bus::endpoint> where;
+    for (const std::string& text : one.endpoints) {
+      if (auto parsed = bus::endpoint::parse(text); parsed && where.size() < most_endpoints) where.push_back(*parsed);
+    }
+    for (;;) {
+      peer_ptr told = make(one.name);
+      std::unique_lock lock(told->mutex);
+      if (told->gone) continue;
+      if (!where.empty()) told->told = std::move(where);
+      lock.unlock();
+      if (told != p) want(told, wish::mesh);
+      break;
+    }
+  }
+}
+
+void distribution::want(const peer_ptr& p, wish how) {
+  std::lock_guard lock(p->mutex);
+  if (p->gone || !may_connect(p->name)) return;
+  p->wanted = std::max(p->wanted, how);
+  if (p->state == peer_state::idle && core_.clock().now() >= p->retry_at) begin_dial(p);
+}
+
+// After a loss or a dial that failed.
+void distribution::retry_later(const peer_ptr& p) {
+  std::lock_guard lock(p->mutex);
+  if (p->wanted == wish::none || p->retry_timer || stopping_.load(std::memory_order_relaxed)) return;
+  if (p->wanted == wish::mesh && ++p->mesh_tries > mesh_tries) {
+    p->wanted = wish::none;
+    return;
+  }
+  const time_point when = std::max(p->retry_at, deadline_after(core_.clock().now(), options_.retry_first));
+  p->retry_timer = options_.loop->at(when, [this, p, alive = alive_] {
+    if (*alive) retry(p);
+  });
+}
+
+void distribution::retry(const peer_ptr& p) {
+  std::lock_guard lock(p->mutex);
+  p->retry_timer = 0;
+  if (p->wanted != wish::none && p->state == peer_state::idle) begin_dial(p);
+}
+
+// Every visible connection ends as a planned leave, and no mesh draws this node back in.
+void distribution::leave() {
+  post([this] {
+    left_ = true;
+    std::vector<peer_ptr> all;
+    {
+      std::shared_lock lock(peers_mutex_);
+      for (const auto& [name, p] : peers_) all.push_back(p);
+    }
+    for (const peer_ptr& p : all) {
+      std::lock_guard lock(p->mutex);
+      p->wanted = wish::none;
+      if (p->state != peer_state::up || p->info.who.tool) continue;
+      flush_locked(*p);
+      hub_->close(p->info.id, error(errc::closed, core_.life()->name + " has left"));
+    }
+  });
+}
+
+}  // namespace troupe::internal
