@@ -1,15 +1,22 @@
 // Nodes among each other: real programs over real sockets, and a node of this program beside them.
+#include <cstdlib>
 #include <iostream>
 #include <set>
 
 #include <troupe/node.hpp>
 #include <troupe/rpc.hpp>
 
+#include "support/memory.hpp"
 #include "tools_support.hpp"
 
 namespace troupe::test {
 
 using namespace std::chrono_literals;
+
+struct Bulk {  // as the sample pours it
+  bytes content;
+  TROUPE_MESSAGE(Bulk, "bulk", content)
+};
 
 class NodesTest : public ToolTest {
  protected:
@@ -20,7 +27,7 @@ class NodesTest : public ToolTest {
     options.name = "observer";
     options.cookie = cookie;
     options.run_directory = run_.str();
-    options.workers = 1;
+    options.workers = 2;
     options.wire.tick = 100ms;
     here_ = node::start(std::move(options)).or_exit();
     door_ = here_->make_handle().or_exit();
@@ -136,6 +143,95 @@ TEST_F(NodesTest, AStartWaitsForItsNodesOrNamesThoseMissing) {
                                         "node.wait_optional=true"});
   EXPECT_TRUE(is_ready(*patient));
   EXPECT_NE(patient->out().find("nobody@localhost"), std::string::npos) << patient->out();
+}
+
+// TROUPE_BULK_MB: how long the long message is. What a default run keeps small enough for any machine was 1 GB in the
+// runs that the figures of node/README.md are from.
+TEST_F(NodesTest, ALongMessageASmallOneAndTheEndWhileOthersAreServed) {
+  const char* given = std::getenv("TROUPE_BULK_MB");
+  const std::int64_t size = (given ? std::atoll(given) : 128) * 1'000'000;
+  auto source = start_node("source");
+  auto third = start_node("third");
+  ASSERT_TRUE(is_ready(*source));
+  ASSERT_TRUE(is_ready(*third));
+  const pid_t source_pid = source->pid();
+
+  auto echo = [](process& self) -> task<> {
+    for (;;) {
+      auto got = co_await self.receive(wait_forever);
+      if (got->is_call()) self.reply(*got, value("pong"));
+    }
+  };
+  spawn_options named;
+  named.name = "echo";
+  spawn(*here_, std::move(named), echo).or_exit();
+  const auto longest_trip = [this](std::int64_t trips) {
+    return run([trips](process& self) -> task<std::int64_t> {
+      co_return (
+          co_await rpc::call<std::int64_t>(self, "third@localhost", "sample.longest_trip", "observer@localhost", trips)
+              .within(60s))
+          .or_exit();
+    });
+  };
+  longest_trip(100);
+  const std::int64_t alone = longest_trip(500);
+
+  struct sight {
+    std::atomic<bool> over{false};
+    std::vector<std::string> order;
+    std::size_t length = 0;
+  };
+  const auto pour = [this, size](std::shared_ptr<sight> out) {
+    auto body = [size](process& self, std::shared_ptr<sight> seen) -> task<> {
+      const auto made = co_await spawn_on(self, "source@localhost", "sample.pour", self.id(), size).monitored();
+      EXPECT_TRUE(made) << made.error().message();
+      if (!made) seen->over = true;
+      if (!made) co_return;
+      while (seen->order.empty() || seen->order.back() != "down") {
+        auto got = co_await self.receive(60s);
+        EXPECT_TRUE(got) << "nothing came";
+        if (!got) break;
+        if (const down* ended = got->get<down>()) {
+          EXPECT_EQ(ended->monitor, made->monitor);
+          seen->order.push_back("down");
+          continue;
+        }
+        if (const Bulk* bulk = got->get<Bulk>()) {
+          seen->order.emplace_back("bulk");
+          seen->length = bulk->content.size();
+        } else {
+          const value content = got->to_value();
+          EXPECT_EQ(content, value("small"));
+          seen->order.emplace_back("small");
+        }
+      }
+      seen->over = true;
+    };
+    spawn(*here_, body, std::move(out)).or_exit();
+  };
+  const std::int64_t before = memory_in_use();
+  auto whole = std::make_shared<sight>();
+  const auto began = std::chrono::steady_clock::now();
+  pour(whole);
+  std::int64_t beside = 0;
+  while (!whole->over) beside = std::max(beside, longest_trip(50));
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  EXPECT_EQ(whole->order, (std::vector<std::string>{"bulk", "small", "down"}));
+  EXPECT_EQ(whole->length, static_cast<std::size_t>(size));
+  std::cout << size / 1'000'000 << " MB in " << seconds
+            << " s; the longest round trip of a third node: " << beside / 1000. << " ms beside it, " << alone / 1000.
+            << " ms alone\n";
+  EXPECT_LT(beside, 500'000);
+
+  // The same, and its sender killed in the middle: only the end comes, and what had come is given back.
+  auto part = std::make_shared<sight>();
+  pour(part);
+  EXPECT_TRUE(wait_until([&] { return memory_in_use() > before + size / 4; }, 30s));
+  ::kill(source_pid, SIGKILL);
+  EXPECT_TRUE(wait_until([&] { return part->over.load(); }, 30s));
+  EXPECT_EQ(part->order, std::vector<std::string>{"down"});
+  EXPECT_TRUE(wait_until([&] { return memory_in_use() < before + 64'000'000; }, 30s))
+      << (memory_in_use() - before) / 1'000'000 << " MB more than before";
 }
 
 }  // namespace troupe::test

@@ -71,6 +71,26 @@ TEST_F(ToolAsks, PsInfoRegistryTree) {
   EXPECT_EQ(json({"tree", "sample"}).items()->front().find("children")->items()->size(), 4u);
 }
 
+// Two nodes of one user need nothing but each other's name: the first makes the user's cookie.
+TEST_F(ToolAsks, NodesOfAnotherNodeAndWhyNot) {
+  auto node = start_sample();
+  auto other = start_sample({"--name", "other", "--peer", "sample", "--peer", "nobody", "--peer", "far@elsewhere"});
+  EXPECT_TRUE(wait_until([&] { return tool({"nodes", "sample"}).out.find("other@localhost") != std::string::npos; }));
+  const std::string seen = tool({"nodes", "other"}).out;
+  const auto line_of = [&seen](const std::string& name) {
+    const auto at = seen.find("\n" + name);
+    return at == std::string::npos ? std::string() : seen.substr(at + 1, seen.find('\n', at + 1) - at - 1);
+  };
+  EXPECT_NE(line_of("sample@localhost").find(" up "), std::string::npos) << seen;
+  EXPECT_NE(line_of("sample@localhost").find("visible"), std::string::npos) << seen;
+  EXPECT_NE(line_of("nobody@localhost").find("nobody@localhost does not run here"), std::string::npos) << seen;
+  EXPECT_NE(line_of("far@elsewhere").find("far@elsewhere=tcp://HOST:PORT"), std::string::npos) << seen;
+  EXPECT_EQ(seen.find("tool-"), std::string::npos) << seen;
+  struct stat about{};
+  ASSERT_EQ(::stat((home_.str() + "/.troupe/cookie").c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 0777, 0600u);
+}
+
 TEST_F(ToolAsks, FunctionsStateConfigLog) {
   auto node = start_sample({"--log-level", "notice"});
   outcome functions = tool({"functions", "sample", "sample."});

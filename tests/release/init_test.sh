@@ -18,8 +18,9 @@ outside=''
 trap 'if [ -n "$outside" ]; then kill -KILL "$outside" 2>/dev/null || :; fi; clean' EXIT
 mkfifo "$work/typed"
 
-# children_of PID: those that have ended and were not waited for are among them.
-children_of() { sed -n "/^Pid:/h;/^PPid:[[:space:]]*$1\$/{g;s/[^0-9]*//p;}" /proc/[0-9]*/status 2>/dev/null; }
+# children_of PID: those that have ended and were not waited for are among them. A process that ends meanwhile makes sed
+# fail, and means nothing.
+children_of() { sed -n "/^Pid:/h;/^PPid:[[:space:]]*$1\$/{g;s/[^0-9]*//p;}" /proc/[0-9]*/status 2>/dev/null || :; }
 
 # run_first ARGUMENTS…: the script is process 1 of a namespace; $init is its number here.
 run_first() {

@@ -27,6 +27,7 @@ struct command {
 // One each, in the file of its name.
 [[nodiscard]] command names_command();
 [[nodiscard]] command ping_command();
+[[nodiscard]] command nodes_command();
 [[nodiscard]] command ps_command();
 [[nodiscard]] command info_command();
 [[nodiscard]] command tree_command();

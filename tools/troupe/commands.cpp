@@ -36,10 +36,11 @@ const command* find(const std::vector<command>& known, std::vector<std::string>&
 
 const std::vector<command>& commands() {
   static const std::vector<command> all = [] {
-    std::vector<command> made = {
-        shell_command(),     remote_command(), names_command(), ping_command(),   registry_command(), ps_command(),
-        info_command(),      tree_command(),   state_command(), watch_command(),  trace_command(),    rpc_command(),
-        functions_command(), send_command(),   exit_command(),  config_command(), log_command(),      stop_command()};
+    std::vector<command> made = {shell_command(),  remote_command(),    names_command(), ping_command(),
+                                 nodes_command(),  registry_command(),  ps_command(),    info_command(),
+                                 tree_command(),   state_command(),     watch_command(), trace_command(),
+                                 rpc_command(),    functions_command(), send_command(),  exit_command(),
+                                 config_command(), log_command(),       stop_command()};
     for (command& each : release_commands()) made.push_back(std::move(each));
     made.push_back(keygen_command());
     made.push_back(version_command());

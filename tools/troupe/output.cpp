@@ -94,7 +94,11 @@ std::string lines_of(const value& map, std::size_t indent) {
       out += head + "\n" + lines_of(item, indent + 2);
     } else if (items && !items->empty() && items->front().entries()) {
       out += head + "\n";
-      for (const value& each : *items) out += std::string(indent + 2, ' ') + plain(each) + "\n";
+      for (const value& each : *items) {
+        std::string lines = lines_of(each, indent + 4);
+        lines[indent + 2] = '-';
+        out += lines;
+      }
     } else {
       out += head + std::string(width - cells(name) + 2, ' ') + plain(item);
       while (out.ends_with(' ')) out.pop_back();

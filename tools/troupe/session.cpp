@@ -40,7 +40,6 @@ std::optional<std::string> cookie_file(const parsed_options& given) {
   return given.has("cookie-file") ? std::optional(given.text("cookie-file")) : std::nullopt;
 }
 
-// A node that others shall reach needs a cookie: without any this user's is made, as OTP does it.
 result<std::string> cookie_for(const node_options& options, const parsed_options& given) {
   if (given.has("cookie")) {
     std::cerr << "--cookie shows the cookie to whoever looks at this machine's processes at the right moment; "
@@ -48,9 +47,7 @@ result<std::string> cookie_for(const node_options& options, const parsed_options
     return given.text("cookie");
   }
   if (options.tool || options.name.empty()) return internal::find_cookie(cookie_file(given));
-  auto made = bus::load_or_create_cookie(bus::cookie_environment(cookie_file(given)), *system_random());
-  if (!made) return made.error();
-  return std::move(made->value);
+  return internal::find_or_make_cookie(cookie_file(given));
 }
 
 }  // namespace

@@ -108,6 +108,16 @@ result<Reply> request_outcome(process& self, const remote_request& what, message
   }
 }
 
+// A node's name and the line that gives it, for functions whose argument pack leaves no room for a default argument.
+struct asked_node {
+  template <class T>
+    requires std::convertible_to<T&&, std::string>
+  asked_node(T&& node, std::source_location place = std::source_location::current())
+      : name(std::forward<T>(node)), where(place) {}
+  std::string name;
+  std::source_location where;
+};
+
 }  // namespace detail
 
 // Await it: result<Reply>. 5 s unless `.within` says otherwise; `.or_exit()` ends the process on failure.
@@ -173,7 +183,8 @@ class [[nodiscard]] request_awaiter : private detail::wait_state {
 };
 
 // Connected now, already, or to itself: success. Errors: noconnection (nobody there; the text says what was tried),
-// bad_cookie, name_taken, not_allowed, unsupported, timeout, bad_name; closed when this node is not alive.
+// bad_cookie, name_taken, not_allowed, unsupported, timeout, bad_name. Of a node without network each other is
+// noconnection.
 [[nodiscard]] request_awaiter<void> connect(process& self, std::string name,
                                             std::source_location where = std::source_location::current());
 

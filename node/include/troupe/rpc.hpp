@@ -55,11 +55,11 @@ concept rpc_argument = await_safe<T> && (std::is_convertible_v<const std::remove
 namespace rpc {
 
 template <class R = value, detail::rpc_argument... Args>
-[[nodiscard]] request_awaiter<R> call(process& self, std::string node, std::string function, Args&&... args) {
+[[nodiscard]] request_awaiter<R> call(process& self, detail::asked_node node, std::string function, Args&&... args) {
   return request_awaiter<R>(self,
-                            detail::remote_request(detail::remote_request::kind::rpc, std::move(node),
+                            detail::remote_request(detail::remote_request::kind::rpc, std::move(node.name),
                                                    std::move(function), detail::argument_list(args...)),
-                            std::source_location::current());
+                            node.where);
 }
 
 // `arguments` is a list. For tools and scripts.
@@ -221,11 +221,11 @@ class [[nodiscard]] spawn_awaiter : public request_awaiter<pid> {
 };
 
 template <detail::rpc_argument... Args>
-[[nodiscard]] spawn_awaiter spawn_on(process& self, std::string node, std::string entry, Args&&... args) {
+[[nodiscard]] spawn_awaiter spawn_on(process& self, detail::asked_node node, std::string entry, Args&&... args) {
   return spawn_awaiter(self,
-                       detail::remote_request(detail::remote_request::kind::spawn, std::move(node), std::move(entry),
-                                              detail::argument_list(args...)),
-                       std::source_location::current());
+                       detail::remote_request(detail::remote_request::kind::spawn, std::move(node.name),
+                                              std::move(entry), detail::argument_list(args...)),
+                       node.where);
 }
 [[nodiscard]] spawn_awaiter spawn_values_on(process& self, std::string node, std::string entry, value arguments,
                                             std::source_location where = std::source_location::current());

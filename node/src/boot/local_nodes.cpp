@@ -51,4 +51,11 @@ result<std::string> find_cookie(std::optional<std::string> file) {
   return std::string();
 }
 
+result<std::string> find_or_make_cookie(std::optional<std::string> file) {
+  auto found = find_cookie(file);
+  if (!found || !found->empty()) return found;
+  auto made = bus::load_or_create_cookie(bus::cookie_environment(std::move(file)), *system_random());
+  return made ? std::move(made->value) : std::string();
+}
+
 }  // namespace troupe::internal

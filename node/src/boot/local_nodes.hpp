@@ -26,5 +26,8 @@ struct local_node {
 // What --cookie-file FILE, TROUPE_COOKIE or ~/.troupe/cookie hold; empty when there is none. A file that was asked for
 // must be readable, and closed to others.
 [[nodiscard]] result<std::string> find_cookie(std::optional<std::string> file);
+// The same for a node that others shall reach: where there is none, ~/.troupe/cookie is made, as OTP makes its own.
+// Empty when it cannot be: no HOME, or one that nothing can be written to.
+[[nodiscard]] result<std::string> find_or_make_cookie(std::optional<std::string> file);
 
 }  // namespace troupe::internal

@@ -139,7 +139,8 @@ result<node_options> options_from(application& app, const config& values, std::o
   std::string file = required<std::string>(values, "node.cookie_file");
   // Without a cookie only the control key opens this node: tools of this host, which is all that one node needs.
   const bool needed = out.distribution || !file.empty();  // or asked for
-  auto found = find_cookie(file.empty() ? std::nullopt : std::optional(std::move(file)));
+  const auto named = file.empty() ? std::nullopt : std::optional(std::move(file));
+  auto found = out.distribution ? find_or_make_cookie(named) : find_cookie(named);
   if (!found && !needed) return out;
   if (!found) return found.error();
   out.cookie = std::move(*found);

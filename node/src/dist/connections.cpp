@@ -160,6 +160,7 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
   obligations owed;
   std::vector<pid> held;
   bool hidden = false;
+  error before;
   {
     std::lock_guard lock(p->mutex);
     if (p->state != (was_up ? peer_state::up : peer_state::dialling)) return;
@@ -182,7 +183,7 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
     p->dropped += dropped;
     p->state = peer_state::idle;
     p->life = {};
-    p->last_failure = reason;
+    before = std::exchange(p->last_failure, reason);
     const bool planned = reason == errc::closed || reason == errc::shutting_down;
     if (was_up && planned && p->wanted == wish::mesh) p->wanted = wish::none;
     if (was_up) {
@@ -194,10 +195,12 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
     }
   }
   if (core_.log()) {
+    // Somebody who is waited for fails the same way again and again.
+    const bool known = !was_up && before == reason && before.text() == reason.text();
     const bool planned = reason == errc::closed || reason == errc::shutting_down;
     logger(core_.log())
         .log(was_up && !planned && !hidden ? log_level::warning
-             : hidden                      ? log_level::debug
+             : hidden || known             ? log_level::debug
                                            : log_level::info,
              was_up ? "node disconnected" : "node not reached", {{"node", p->name}, {"reason", reason.message()}});
   }

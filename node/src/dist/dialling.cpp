@@ -41,8 +41,12 @@ result<std::deque<distribution::attempt>> distribution::attempts_for(const std::
     if (std::none_of(out.begin(), out.end(), [&](const attempt& one) { return one.where == where; }))
       out.push_back({where, how});
   }
-  if (out.empty()) return error(errc::noconnection, why.text());
-  return out;
+  if (!out.empty()) return out;
+  const bool elsewhere = !name.ends_with("@localhost");
+  return error(errc::noconnection,
+               why.text() + (elsewhere ? "; if it runs elsewhere, make it a peer (node.peers, --peer): " + name +
+                                             "=tcp://HOST:PORT"
+                                       : ""));
 }
 
 void distribution::resolve(const peer_ptr& p) {

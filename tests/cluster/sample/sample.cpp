@@ -77,6 +77,30 @@ troupe::task<troupe::result<std::int64_t>> add(troupe::process& self, std::int64
   co_return got;
 }
 
+// Bulk, then a small message, then the end of a process of its own: what a receiver must see in this order.
+struct Bulk {
+  troupe::bytes content;
+  TROUPE_MESSAGE(Bulk, "bulk", content)
+};
+troupe::task<> pour(troupe::process& self, troupe::pid to, std::int64_t size) {
+  self.send(to, Bulk{troupe::bytes(static_cast<std::size_t>(size))});
+  self.send(to, troupe::value("small"));
+  self.exit(troupe::exit_reason("poured"));
+  co_return;
+}
+
+// The longest of so many round trips, in microseconds.
+troupe::task<troupe::result<std::int64_t>> longest_trip(troupe::process& self, std::string node, std::int64_t trips) {
+  troupe::duration longest{0};
+  for (std::int64_t i = 0; i < trips; ++i) {
+    const auto before = self.now();
+    auto answer = co_await troupe::call<troupe::value>(self, troupe::address("echo", node), troupe::value("ping"));
+    if (!answer) co_return answer.error();
+    longest = std::max(longest, troupe::duration(self.now() - before));
+  }
+  co_return longest / 1us;
+}
+
 troupe::application program() {
   troupe::application app{.name = "sample", .version = "1.2.3", .start = tree};
   app.offers.function("sample.add_one", &add_one, "add_one(number) -> number");
@@ -85,6 +109,8 @@ troupe::application program() {
   app.offers.function("sample.say", [](troupe::process& self, std::string text, std::int64_t times) {
     for (std::int64_t i = 0; i < times; ++i) self.print(text);
   });
+  app.offers.process("sample.pour", &pour, "pour(pid, bytes): one long message, a small one, and the end");
+  app.offers.function("sample.longest_trip", &longest_trip, "longest_trip(node, trips): to its process echo, in µs");
   app.offers.function("sample.throw", [](std::string text) -> std::int64_t { throw std::runtime_error(text); });
   app.offers.function("sample.wait",
                       [](troupe::process& self) -> troupe::task<> { co_await self.sleep(troupe::wait_forever); });

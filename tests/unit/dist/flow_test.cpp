@@ -1,4 +1,10 @@
 // Much and long: chunks, parked senders, refusals.
+#include <algorithm>
+#include <atomic>
+#include <iostream>
+#include <set>
+#include <thread>
+
 #include "fixture.hpp"
 
 namespace troupe::test {
@@ -28,7 +34,8 @@ class Flow : public cluster_fixture {
     for (;;) {
       auto got = co_await self.receive(wait_forever);
       std::lock_guard lock(out->mutex);
-      if (auto sender = got->to_value().process()) {
+      const value content = got->to_value();
+      if (auto sender = content.process()) {
         self.monitor(*sender);
         self.send(*sender, value("watched"));
       } else if (const down* ended = got->get<down>()) {
@@ -273,6 +280,147 @@ TEST_F(Flow, ALinkHoldsAfterAnUnlinkAndALoss) {
     EXPECT_TRUE(ended && ended->reason.is("bye"));
   };
   one.run([&](process& self) { return body(self, far); });
+}
+
+// Both sides send more than the other's bounded mailbox, the connection and the senders' queues hold.
+TEST_F(Flow, TwoNodesThatFloodEachOtherGoOn) {
+  member_options narrow;
+  narrow.queue_bytes = 64u << 10;
+  narrow.wire.credit_bytes = 256u << 10;
+  member one = start("one@test", narrow);
+  member two = start("two@test", narrow);
+  constexpr std::int64_t flooders = 5, each = 4000;
+  struct tally {
+    std::atomic<std::uint64_t> messages{0}, ends{0};
+  };
+  auto in_one = std::make_shared<tally>(), in_two = std::make_shared<tally>();
+  auto reader = [](process& self, std::shared_ptr<tally> out) -> task<> {
+    std::set<pid> watched;  // who was not answered at once asks again
+    for (;;) {
+      auto got = co_await self.receive(wait_forever);
+      if (const down* ended = got->get<down>()) {
+        EXPECT_EQ(ended->reason, exit_reason("flooded"));
+        ++out->ends;
+      } else if (got->get<Blob>()) {
+        ++out->messages;
+        if (out->messages % 64 == 0) co_await self.yield();  // slower than five that send
+      } else {
+        const value content = got->to_value();
+        if (watched.insert(*content.process()).second) self.monitor(*content.process());
+        self.send(*content.process(), value("watched"));
+      }
+    }
+  };
+  auto flood = [](process& self, std::string where) -> task<> {
+    const address there("bounded", where);
+    for (bool watched = false; !watched;) {
+      self.send(there, value(self.id()));
+      auto answer = co_await self.receive(100ms);
+      watched = answer.has_value();
+    }
+    for (std::int64_t i = 0; i < each; ++i) {
+      self.send(there, Blob{i, std::string(1000, 'x')});
+      if (i % 20 == 19) co_await self.yield();
+    }
+    self.exit(exit_reason("flooded"));
+  };
+  const auto bounded = [&](member& where, std::shared_ptr<tally> out) {
+    spawn_options options;
+    options.name = "bounded";
+    options.mailbox_limit = 50;
+    spawn(*where.machine, std::move(options), reader, std::move(out)).or_exit();
+  };
+  bounded(one, in_one);
+  bounded(two, in_two);
+  start_echo(one, "echo");
+  start_echo(two, "echo");
+  for (std::int64_t i = 0; i < flooders; ++i) {
+    spawn(*one.machine, flood, std::string("two@test")).or_exit();
+    spawn(*two.machine, flood, std::string("one@test")).or_exit();
+  }
+  const auto over = [](const tally& seen) { return seen.ends.load() >= flooders; };
+  // Meanwhile others are served.
+  const auto ask = [](std::string where) {
+    return [where](process& self) -> task<> {
+      (co_await call<value>(self, address("echo", where), value("hi")).within(patience)).or_exit();
+    };
+  };
+  int asked = 0;
+  for (; !over(*in_one) || !over(*in_two); ++asked) {
+    one.run(ask("two@test"));
+    two.run(ask("one@test"));
+    if (asked > 100'000) break;
+  }
+  ASSERT_TRUE(wait_until([&] { return over(*in_one) && over(*in_two); }))
+      << in_one->ends << " and " << in_two->ends << one.network->info().print() << two.network->info().print();
+  EXPECT_GT(asked, 0);
+  for (auto [where, seen] : {std::pair(&one, in_one), std::pair(&two, in_two)}) {
+    // Each message is in one of two counts, and no end was lost or told twice.
+    EXPECT_TRUE(wait_until([&] {
+      return seen->messages + where->core().counters().mailbox_refused >= flooders * each;
+    })) << seen->messages
+        << " arrived, " << where->core().counters().mailbox_refused << " were refused";
+    EXPECT_EQ(seen->ends.load(), static_cast<std::uint64_t>(flooders));
+  }
+}
+
+// No worker is needed to send: what a process has sent leaves while it, and all beside it, compute.
+TEST_F(Flow, AMessageLeavesWhileEveryWorkerComputes) {
+  member one = start("one@test");
+  member two = start("two@test");
+  constexpr duration computes = 400ms;
+  constexpr int rounds = 5;
+  struct clock_record {
+    std::mutex mutex;
+    std::vector<time_point> arrivals;
+  };
+  auto seen = std::make_shared<clock_record>();
+  auto note = [](process& self, std::shared_ptr<clock_record> out) -> task<> {
+    for (;;) {
+      (void)co_await self.receive(wait_forever);
+      const time_point now = self.now();
+      std::lock_guard lock(out->mutex);
+      out->arrivals.push_back(now);
+    }
+  };
+  spawn_options named;
+  named.name = "clock";
+  spawn(*two.machine, std::move(named), note, seen).or_exit();
+  one.run([](process& self) -> task<> { (co_await connect(self, "two@test")).or_exit(); });
+  const auto spin = [computes](process& self) {
+    for (const time_point until = self.now() + computes; self.now() < until;) {
+    }
+  };
+  const auto hog = [spin](process& self) -> task<> {
+    spin(self);
+    co_return;
+  };
+  std::vector<duration> took;
+  for (int round = 0; round < rounds; ++round) {
+    const auto done = std::make_shared<std::atomic<bool>>(false);
+    auto sent = std::make_shared<std::atomic<std::int64_t>>(0);
+    const auto sender = [spin, sent, done](process& self) -> task<> {
+      sent->store(self.now().time_since_epoch().count());
+      self.send(address("clock", "two@test"), value("now"));
+      spin(self);
+      done->store(true);
+      co_return;
+    };
+    spawn(*one.machine, sender).or_exit();
+    for (unsigned i = 1; i < std::max(2u, std::thread::hardware_concurrency()); ++i) spawn(*one.machine, hog).or_exit();
+    ASSERT_TRUE(wait_until([&] {
+      std::lock_guard lock(seen->mutex);
+      return seen->arrivals.size() == static_cast<std::size_t>(round) + 1;
+    }));
+    std::lock_guard lock(seen->mutex);
+    took.push_back(seen->arrivals.back() - time_point(duration(sent->load())));
+    ASSERT_TRUE(wait_until([&] { return done->load(); }));
+  }
+  std::sort(took.begin(), took.end());
+  const double median = std::chrono::duration<double, std::milli>(took[rounds / 2]).count();
+  RecordProperty("median_ms", std::to_string(median));
+  std::cout << "a message left and arrived after " << median << " ms while every worker computed\n";
+  EXPECT_LT(took[rounds / 2], computes / 4);
 }
 
 }  // namespace troupe::test

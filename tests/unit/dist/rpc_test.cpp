@@ -1,6 +1,8 @@
 // Functions and processes of another node's catalogue, and of one's own.
 #include "fixture.hpp"
 
+#include <atomic>
+#include <source_location>
 #include <stdexcept>
 
 namespace troupe::test {
@@ -85,6 +87,24 @@ TEST_P(Rpc, ReturnsTypedResults) {
     auto wrong = co_await rpc::call<std::string>(self, target_, "math.add", 1, 1);
     EXPECT_EQ(wrong.error(), errc::bad_message);
   });
+}
+
+// What waits for an answer is shown at the caller's own line.
+TEST_P(Rpc, WaitsAtTheLineOfItsCaller) {
+  const auto line = std::make_shared<std::uint_least32_t>(0);
+  auto body = [line, target = target_](process& self) -> task<> {
+    *line = std::source_location::current().line() + 1;
+    (void)co_await rpc::call(self, target, "bad.hang").within(patience);
+  };
+  const pid waits = spawn(*one_.machine, body).or_exit();
+  const auto seen = std::make_shared<std::atomic<bool>>(false);
+  EXPECT_TRUE(wait_until([&] {
+    one_.core().inspect(waits, [seen, line](process& p) {
+      *seen = p.core().details(p, 0).waits_at == "rpc_test.cpp:" + std::to_string(*line);
+    });
+    return seen->load();
+  }));
+  one_.machine->exit(waits, exit_reason::kill());
 }
 
 TEST_P(Rpc, TellsFailuresApart) {

@@ -108,8 +108,11 @@ TEST(Stall, WhatHoldsAThreadIsNamed) {
     co_await blocking(self, work);
   };
   const pid blocked = spawn(*here.n, waits).or_exit();
-  EXPECT_TRUE(wait_until([&] { return here.n->core().held_threads().size() == 2; }));
-  const auto holders = here.n->core().held_threads();
+  std::vector<std::string> holders;
+  EXPECT_TRUE(wait_until([&] {  // the second holds a worker too, until its work has begun
+    holders = here.n->core().held_threads();
+    return holders.size() == 2 && holders[1].starts_with("blocking work");
+  }));
   go = true;
   ASSERT_EQ(holders.size(), 2u);
   EXPECT_TRUE(holders[0].starts_with("process " + held.text() + " (test.hold), for ")) << holders[0];
