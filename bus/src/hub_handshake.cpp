@@ -84,7 +84,8 @@ void hub_core::closed(pipe_id pipe, const error& reason) {
 }
 
 void hub_core::noise(std::string_view cause, std::string_view what) {
-  drops_.drop(cause, loop_.now(), "a stranger was turned away", {{"what", what}});
+  if (what.empty()) drops_.count(cause);
+  else drops_.drop(cause, loop_.now(), "a stranger was turned away", {{"what", what}});
 }
 
 void hub_core::send_step(pipe_id pipe, const bytes& message) { transport_->send(pipe, {}, message); }
@@ -252,8 +253,9 @@ void hub_core::begin_dial(dial_id id, const endpoint& where, dial_options how) {
   const bool by_cookie = dial.how.prove == secret::cookie;
   const std::string& key = by_cookie ? security_.cookie : dial.how.control_key;
   if (key.empty()) {
-    return fail_dial(id, error(errc::bad_cookie, std::string("no ") + std::string(name_of(dial.how.prove)) +
-                                                     " to prove to " + where.text()));
+    return fail_dial(
+        id, error(errc::bad_cookie, "no " + std::string(name_of(dial.how.prove)) + " to prove to " + where.text() +
+                                        (by_cookie ? ": both sides must be given the same one (troupe keygen)" : "")));
   }
   const auto over = check_endpoint(where);
   if (!over) return fail_dial(id, over.error());

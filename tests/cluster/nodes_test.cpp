@@ -145,8 +145,7 @@ TEST_F(NodesTest, AStartWaitsForItsNodesOrNamesThoseMissing) {
   EXPECT_NE(patient->out().find("nobody@localhost"), std::string::npos) << patient->out();
 }
 
-// TROUPE_BULK_MB: how long the long message is. What a default run keeps small enough for any machine was 1 GB in the
-// runs that the figures of node/README.md are from.
+// TROUPE_BULK_MB: how long the long message is, small enough for any machine by default.
 TEST_F(NodesTest, ALongMessageASmallOneAndTheEndWhileOthersAreServed) {
   const char* given = std::getenv("TROUPE_BULK_MB");
   const std::int64_t size = (given ? std::atoll(given) : 128) * 1'000'000;

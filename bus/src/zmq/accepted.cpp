@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "zmq/dialled.hpp"
 
@@ -14,6 +15,7 @@ namespace {
 constexpr int frames_a_turn = 256;
 constexpr int linger_ms = 200;
 constexpr std::size_t most_pipes = 1u << 16;
+constexpr unsigned most_lives = 4;
 constexpr duration probe_patience = std::chrono::milliseconds(100);
 
 constexpr int wanted_events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
@@ -132,10 +134,12 @@ result<endpoint> accepted_pipes::listen(const endpoint& where, const channel_key
     if (!domain) return domain.error();
     one.domain = std::move(*domain);
   }
+  endpoint numeric = where;  // libzmq binds to numbers and to the names of interfaces, not to hosts' names
+  if (where.kind == endpoint::scheme::tcp && where.host == "localhost") numeric.host = "127.0.0.1";
   const bool v6 =
-      where.kind == endpoint::scheme::tcp && where.host.find_first_not_of("0123456789.*") != std::string::npos;
+      numeric.kind == endpoint::scheme::tcp && numeric.host.find_first_not_of("0123456789.*") != std::string::npos;
   if (!router_->socket.set(ZMQ_IPV6, v6 ? 1 : 0)) return zmq_failure(errc::io, "a ROUTER cannot be set up");
-  if (auto bound = router_->socket.bind(where.text()); !bound) {
+  if (auto bound = router_->socket.bind(numeric.text()); !bound) {
     if (zap_) zap_->forget(one.domain);
     return bound.error();
   }
@@ -196,6 +200,7 @@ void accepted_pipes::take(std::string_view route, int fd, zmq_message& body) {
   others_frame(from);  // may end others, and what they held may end this one
   auto found = by_id_.find(id);
   if (found == by_id_.end()) return;
+  if (found->second->shut) return events_.noise("turned_away", {});
   if (!found->second->announced) {
     found->second->announced = true;
     events_.opened(id);
@@ -208,7 +213,10 @@ accepted_pipes::pipe* accepted_pipes::find_or_open(std::string_view route, int f
   std::string key(route);
   if (auto found = by_route_.find(key); found != by_route_.end()) {
     pipe& known = *found->second;
-    if (fd < 0 || known.fd == fd) return &known;
+    if (fd < 0 || known.fd == fd) {
+      reopen(known);
+      return &known;
+    }
     // The descriptor of a pipe never changes: somebody has taken a dead peer's id for his own.
     now_dying(known);
     events_.noise("stranger", "a stranger under the id of a peer that is gone");
@@ -218,6 +226,7 @@ accepted_pipes::pipe* accepted_pipes::find_or_open(std::string_view route, int f
     events_.noise("wrong_key", "a peer whose key nobody has checked");
     return nullptr;
   }
+  forget_former(fd);
   if (by_route_.size() >= most_pipes) {
     events_.noise("stranger", "too many strangers at once");
     return nullptr;
@@ -226,8 +235,31 @@ accepted_pipes::pipe* accepted_pipes::find_or_open(std::string_view route, int f
   pipe* out = made.get();
   by_id_.emplace(out->id, out);
   by_route_.emplace(std::move(key), std::move(made));
-  if (fd >= 0) by_fd_.emplace(fd, out);  // else it is a candidate of every probe
+  if (fd >= 0) by_fd_.emplace(fd, out);
+  else ++without_fd_;  // a candidate of every probe
   return out;
+}
+
+// Whoever goes on after the hub has closed its pipe gets a new one, so that it is told that it was turned away; but not
+// for ever: answers that nobody reads lie in libzmq, which has no bound for them.
+void accepted_pipes::reopen(pipe& one) {
+  if (!one.shut || one.dying || one.lives == most_lives) return;
+  auto record = by_id_.extract(one.id);
+  record.key() = one.id = last_ += 4;
+  by_id_.insert(std::move(record));
+  one.shut = one.announced = false;
+  ++one.lives;
+}
+
+// A new connection has this descriptor: those that are shut and had it are gone, should no probe have found that out.
+void accepted_pipes::forget_former(int fd) {
+  if (fd < 0) return;
+  std::vector<pipe*> gone;
+  auto [first, last] = by_fd_.equal_range(fd);
+  for (auto it = first; it != last; ++it) {
+    if (it->second->shut) gone.push_back(it->second);
+  }
+  for (pipe* one : gone) forget(*one);
 }
 
 bool accepted_pipes::send_to(pipe& to, std::span<const std::byte> header, std::span<const std::byte> payload) {
@@ -245,21 +277,26 @@ bool accepted_pipes::send_to(pipe& to, std::span<const std::byte> header, std::s
 
 bool accepted_pipes::send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload) {
   auto found = by_id_.find(id);
-  return found != by_id_.end() && send_to(*found->second, header, payload);
+  return found != by_id_.end() && !found->second->shut && send_to(*found->second, header, payload);
 }
 
 void accepted_pipes::close(pipe_id id) {
-  if (auto found = by_id_.find(id); found != by_id_.end()) forget(*found->second);
+  auto found = by_id_.find(id);
+  if (found == by_id_.end()) return;
+  if (found->second->fd < 0) forget(*found->second);
+  else found->second->shut = true;  // kept until the connection of libzmq is gone
 }
 
 void accepted_pipes::forget(pipe& one) {
+  if (one.fd < 0) --without_fd_;
   auto [first, last] = by_fd_.equal_range(one.fd);
   for (auto it = first; it != last; ++it) {
     if (it->second != &one) continue;
     by_fd_.erase(it);
     break;
   }
-  std::erase(dying_, one.id);
+  dying_.erase({one.due, one.id});
+  shut_and_dead_.erase(one.id);
   by_id_.erase(one.id);
   by_route_.erase(std::string(one.route));
 }
@@ -267,48 +304,56 @@ void accepted_pipes::forget(pipe& one) {
 void accepted_pipes::now_dying(pipe& one) {
   if (one.dying) return;
   one.dying = true;
-  one.patience = 2 * (by_id_.size() + 1);
-  dying_.push_back(one.id);
+  if (one.shut) shut_and_dead_.insert(one.id);  // nobody waits for what it may have left
+  else grant_patience(one);
   list_.may_have(*router_);
 }
 
+void accepted_pipes::grant_patience(pipe& one) {
+  dying_.erase({one.due, one.id});
+  one.due = frames_read_ + 2 * (by_id_.size() + 1);
+  dying_.insert({one.due, one.id});
+}
+
 // One more frame was read: of the pipe `of`, null for none that is known.
-void accepted_pipes::others_frame(const pipe* of) {
-  bool worn_out = false;
-  for (const pipe_id id : dying_) {
-    pipe& one = *by_id_.at(id);
-    if (&one == of) one.patience = 2 * (by_id_.size() + 1);
-    else if (one.patience > 0) --one.patience;
-    worn_out = worn_out || one.patience == 0;
-  }
-  if (worn_out) finish_dying(false);
+void accepted_pipes::others_frame(pipe* of) {
+  ++frames_read_;
+  if (of != nullptr && of->due != 0) grant_patience(*of);
+  if (!dying_.empty() && dying_.begin()->first <= frames_read_) finish_dying(false);
 }
 
 void accepted_pipes::finish_dying(bool all) {
-  const std::vector<pipe_id> ids = dying_;
+  std::vector<pipe_id> ids;
+  if (all) ids.assign(shut_and_dead_.begin(), shut_and_dead_.end());
+  for (const auto& [due, id] : dying_) {
+    if (!all && due > frames_read_) break;
+    ids.push_back(id);
+  }
   for (const pipe_id id : ids) {
     auto found = by_id_.find(id);
-    if (found == by_id_.end() || (!all && found->second->patience > 0)) continue;
+    if (found == by_id_.end()) continue;
+    const bool shut = found->second->shut;
     forget(*found->second);
-    events_.closed(id, error(errc::noconnection, "the other side is gone"));
+    if (!shut) events_.closed(id, error(errc::noconnection, "the other side is gone"));
   }
 }
 
 bool accepted_pipes::probe() {
   if (probes_.empty()) return false;
   const time_point now = loop_.now();
-  static_cast<void>(router_->socket.readable());  // lets libzmq end the pipes that it has to end
+  if (router_->socket.readable()) list_.may_have(*router_);  // lets libzmq end pipes; may eat the edge of a frame
   std::erase_if(probes_, [&](const probe_of& one) {
     std::vector<pipe*> candidates;
     auto [first, last] = by_fd_.equal_range(one.fd);
     for (auto it = first; it != last; ++it) candidates.push_back(it->second);
-    for (auto& [id, each] : by_id_) {
-      if (each->fd < 0) candidates.push_back(each);
+    if (without_fd_ > 0) {
+      for (auto& [id, each] : by_id_) {
+        if (each->fd < 0) candidates.push_back(each);
+      }
     }
     for (pipe* each : candidates) {
-      if (each->dying) return true;
-      send_to(*each, {}, {});
-      if (each->dying) return true;
+      if (!each->dying) send_to(*each, {}, {});
+      if (each->dying && !std::exchange(each->accounted, true)) return true;
     }
     return now > one.until || (candidates.empty() && one.read_all);
   });
@@ -367,6 +412,8 @@ void accepted_pipes::close_all() {
   by_id_.clear();
   by_route_.clear();
   dying_.clear();
+  shut_and_dead_.clear();
+  without_fd_ = 0;
   probes_.clear();
 }
 

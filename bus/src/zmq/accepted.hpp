@@ -3,8 +3,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <troupe/bus/transport.hpp>
@@ -26,9 +29,10 @@ namespace troupe::bus::internal {
 //   DISCONNECTED(fd) ─┴─ probe each turn: an empty frame to every open pipe whose frames came by fd, until one is dying
 //
 // A ROUTER under load never says EAGAIN, but it takes a frame of every pipe in turn: hence the second way to `closed`.
-// Descriptors are reused at once, so a probe may meet the wrong, living pipe: it gets an empty frame, which means
-// nothing, and the probe gives up after `probe_patience` (silence then does the rest).
-// Owner: the transport; the loop's thread.
+// A pipe that the hub has closed is `shut`: what still comes by it is dropped, but for a few frames that open it anew
+// and so are answered. libzmq cannot close one peer of a ROUTER, so it is forgotten when it dies. Descriptors are
+// reused at once, so a probe may meet the wrong, living pipe: it gets an empty frame, which means nothing, and the
+// probe gives up after `probe_patience` (silence then does the rest). Owner: the transport; the loop's thread.
 class accepted_pipes {
  public:
   accepted_pipes(std::shared_ptr<zmq_context> context, system_loop& loop, watch_list& list, transport_events& events,
@@ -54,7 +58,10 @@ class accepted_pipes {
     int fd = -1;
     bool announced = false;
     bool dying = false;
-    std::size_t patience = 0;  // frames of others, once dying
+    bool shut = false;       // closed by the hub
+    unsigned lives = 1;      // how often it was open
+    bool accounted = false;  // one event found it dead: the next one of that descriptor is of another
+    std::uint64_t due = 0;   // once dying and not shut: over when so many frames have been read
   };
   struct probe_of {
     int fd;
@@ -76,9 +83,12 @@ class accepted_pipes {
   bool read_router();
   void take(std::string_view route, int fd, zmq_message& body);
   pipe* find_or_open(std::string_view route, int fd, zmq_message& body);
+  void reopen(pipe& one);
+  void forget_former(int fd);
   bool send_to(pipe& to, std::span<const std::byte> header, std::span<const std::byte> payload);
   void now_dying(pipe& one);
-  void others_frame(const pipe* of);
+  void grant_patience(pipe& one);
+  void others_frame(pipe* of);
   void finish_dying(bool all);
   void forget(pipe& one);
   void on_event(const zmq_event& event);
@@ -99,7 +109,10 @@ class accepted_pipes {
   std::unordered_map<std::string, std::unique_ptr<pipe>> by_route_;
   std::unordered_map<pipe_id, pipe*> by_id_;
   std::unordered_multimap<int, pipe*> by_fd_;
-  std::vector<pipe_id> dying_;
+  std::size_t without_fd_ = 0;
+  std::uint64_t frames_read_ = 0;
+  std::set<std::pair<std::uint64_t, pipe_id>> dying_;  // by what is due first
+  std::unordered_set<pipe_id> shut_and_dead_;  // forgotten at the next EAGAIN, or when their descriptor is another's
   std::vector<probe_of> probes_;
   token_bucket shortage_{1, 1};  // lines of the log
   pipe_id last_;

@@ -8,8 +8,8 @@ namespace troupe::internal {
 
 namespace {
 
-constexpr std::size_t turn_bytes = 64u << 10;   // what a sender gives to the hub at its turn
-constexpr std::size_t most_ahead = 256u << 10;  // what lies in the hub's queue at most, so that others' signals pass
+constexpr std::size_t turn_bytes = 256u << 10;  // what a sender gives to the hub at its turn
+constexpr std::size_t most_ahead = 1u << 20;    // what lies in the hub's queue at most, so that others' signals pass
 
 }  // namespace
 
@@ -55,7 +55,7 @@ void distribution::pump(peer& p, std::vector<ticket>& refused, std::vector<pid>&
 // False: its next signal is long, and must wait until others' are through.
 bool distribution::take_turn(peer& p, pid from, backlog& b, std::vector<ticket>& refused) {
   const std::size_t frame = p.info.theirs.frame_bytes;
-  const std::size_t most = std::min(turn_bytes, frame);
+  const std::size_t most = std::min({turn_bytes, frame, options_.queue_bytes});
   const std::size_t alone = p.takes_chunks ? most : frame;  // the longest that goes in one piece
   auto done = [&](std::size_t bytes) {
     b.waiting -= bytes;
@@ -106,6 +106,7 @@ void distribution::refuse_long(const bytes& whole, peer& p, std::vector<ticket>&
   auto read = decode_signal(whole, core_.options().wire, p.life.get(), core_.life(), a);
   if (!read || (a.what != op::call && !a.order)) return;
   const ticket caller{a.from, a.order ? a.order->id : a.id};
+  if (!caller.who) return;
   p.owed.calls.erase(caller);
   refused.push_back(caller);
 }
@@ -159,7 +160,8 @@ result<void> distribution::arrived_chunk(const peer_ptr& p, const arrival& a) {
   arrival complete;
   auto used = decode_signal(whole, core_.options().wire, core_.life(), p->life.get(), complete);
   if (!used) return used.error();
-  if (*used != whole.size() || complete.what == op::chunk || complete.from != a.from) {
+  const bool same = complete.from == a.from || !complete.from;  // an order that nobody answers names nobody
+  if (*used != whole.size() || complete.what == op::chunk || !same) {
     return error(errc::bad_message, "chunks that make no signal");
   }
   complete.whole = &whole;

@@ -191,7 +191,9 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
       p->retry_at = {};
     } else {
       p->retry_wait = std::clamp(p->retry_wait * 2, options_.retry_first, options_.retry_last);
-      p->retry_at = deadline_after(core_.clock().now(), p->retry_wait);
+      // Up to a quarter later, so that those who lost the same node do not come back as one.
+      const auto spread = core_.random().next() % (static_cast<std::uint64_t>(p->retry_wait.count()) / 4 + 1);
+      p->retry_at = deadline_after(core_.clock().now(), p->retry_wait + duration(static_cast<std::int64_t>(spread)));
     }
   }
   if (core_.log()) {

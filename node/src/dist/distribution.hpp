@@ -66,7 +66,7 @@ class distribution final : public detail::service, public detail::router, privat
 
   // -- requests; each is answered by a reply or reply_error to `from` with `id`
   void connect(const std::string& node, pid from, std::uint64_t id);
-  void request(const std::string& node, const work_order& order);
+  void request(const std::string& node, const work_order& order, pid sender);
   // Nobody waits for that answer any more; a linked process that it would have told of is ended.
   void abandon(const std::string& node, pid from, std::uint64_t id);
 

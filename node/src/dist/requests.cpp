@@ -82,14 +82,14 @@ void start_request(process& self, remote_request& what, wait_state& wait, durati
     order.watch = what.watch.id();
     expect_monitor(self, what.watch);
   }
-  network->request(what.node, order);
+  network->request(what.node, order, self.id());
 }
 
 void cast_request(process& self, remote_request& what) {
   work_order order = order_of(self, what, 0);
   core& home = self.core();
   if (is_here(self, what.node)) internal::serve_rpc(home, std::move(order));
-  else if (auto* network = home.find<distribution>()) network->request(what.node, order);
+  else if (auto* network = home.find<distribution>()) network->request(what.node, order, self.id());
   else home.counters().dead_letters_noconnection.fetch_add(1, std::memory_order_relaxed);
 }
 

@@ -134,8 +134,9 @@ errc distribution::send(const std::string& node, pid to, const std::string& name
   }
 }
 
-void distribution::request(const std::string& node, const work_order& order) {
-  outgoing what{signal::call, order.from, pid(), order.id, order.entry, &order};
+// `sender` is held when too much waits, also for an order that nobody answers.
+void distribution::request(const std::string& node, const work_order& order, pid sender) {
+  outgoing what{signal::call, sender, pid(), order.id, order.entry, &order};
   for (;;) {
     peer_ptr p = make(node);
     const node_life* life = nullptr;
@@ -255,7 +256,8 @@ bool distribution::note(peer& p, const outgoing& what) {
   obligations& owed = p.owed;
   switch (what.kind) {
     case signal::call:
-      if (core_.is_local(what.from)) {  // a call that is passed on is answered past us
+      if (what.order && !what.order->from) return true;  // nobody is answered
+      if (core_.is_local(what.from)) {                   // a call that is passed on is answered past us
         auto& call = owed.calls[{what.from, what.id}];
         call.sent = p.state == peer_state::up;
         call.watch = what.order ? what.order->watch : 0;

@@ -127,6 +127,26 @@ TEST_F(RunDirectory, LongPathsGetAShortSocketOrAClearError) {
   EXPECT_TRUE(refused.error().text().contains("TROUPE_RUN_DIR"));
 }
 
+// What a logout removes is no place for it: XDG_RUNTIME_DIR ends with the last session of a user.
+TEST(RunDirectoryPath, DoesNotDependOnTheSession) {
+  const char* before = std::getenv("TROUPE_RUN_DIR");
+  const std::string chosen = before == nullptr ? "" : before;
+  ::unsetenv("TROUPE_RUN_DIR");
+  const std::string user = std::to_string(::geteuid());
+  for (const char* variable : {"XDG_RUNTIME_DIR", "TMPDIR", "HOME"}) {
+    const char* was = std::getenv(variable);
+    const std::string kept = was == nullptr ? "" : was;
+    ::setenv(variable, "/run/user/of-this-session", 1);
+    EXPECT_EQ(bus::run_directory::default_path(), user == "0" ? "/run/troupe" : "/tmp/troupe-" + user) << variable;
+    if (was == nullptr) ::unsetenv(variable);
+    else ::setenv(variable, kept.c_str(), 1);
+  }
+  ::setenv("TROUPE_RUN_DIR", "/chosen", 1);
+  EXPECT_EQ(bus::run_directory::default_path(), "/chosen");
+  if (before == nullptr) ::unsetenv("TROUPE_RUN_DIR");
+  else ::setenv("TROUPE_RUN_DIR", chosen.c_str(), 1);
+}
+
 TEST(Cookie, ComesFromTheFirstSourceThatIsGiven) {
   temp_dir home;
   auto random = seeded_random(2);

@@ -282,6 +282,35 @@ TEST_F(Flow, ALinkHoldsAfterAnUnlinkAndALoss) {
   one.run([&](process& self) { return body(self, far); });
 }
 
+// A cast is parked like a send, keeps its place among its process's sends, and may be long.
+TEST_F(Flow, CastsAreNotLost) {
+  constexpr int casts = 20'000;
+  const auto seen = std::make_shared<std::atomic<int>>(0);
+  const auto longest = std::make_shared<std::atomic<std::size_t>>(0);
+  member_options narrow;
+  narrow.queue_bytes = 64u << 10;
+  member_options offering;
+  offering.offers.function("count.one", [seen, longest](bytes content) {
+    if (content.size() > *longest) *longest = content.size();
+    ++*seen;
+  });
+  member one = start("one@test", std::move(narrow));
+  member two = start("two@test", std::move(offering));
+  auto body = [](process& self) -> task<> {
+    (co_await connect(self, "two@test")).or_exit();
+    rpc::cast(self, "two@test", "count.one", bytes(5u << 20));
+    for (int i = 1; i < casts; ++i) {
+      rpc::cast(self, "two@test", "count.one", bytes(100));
+      if (i % 100 == 0) co_await self.yield();
+    }
+  };
+  spawn(*one.machine, body).or_exit();
+  EXPECT_TRUE(wait_until([&] { return *seen == casts; })) << *seen << one.network->info().print();
+  EXPECT_EQ(*longest, 5u << 20);
+  EXPECT_EQ(one.network->counters().refused_overloaded.load(), 0u);
+  EXPECT_GT(one.network->counters().parked.load(), 0u);
+}
+
 // Both sides send more than the other's bounded mailbox, the connection and the senders' queues hold.
 TEST_F(Flow, TwoNodesThatFloodEachOtherGoOn) {
   member_options narrow;

@@ -36,7 +36,8 @@ class transport_events {
   // The pipe is gone, and every frame that had arrived was given before. Not called after `close`.
   virtual void closed(pipe_id pipe, const error& reason) = 0;
   // Somebody was turned away below the level of frames. `cause` is a literal: "wrong_key" (encrypted, with another
-  // cookie's keys), "not_encrypted" and "encrypted" (the other than is spoken here), else "stranger".
+  // cookie's keys), "not_encrypted" and "encrypted" (the other than is spoken here), "turned_away" (goes on after
+  // that), else "stranger". Without `what` it is counted and not logged.
   virtual void noise(std::string_view cause, std::string_view what) {
     static_cast<void>(cause);
     static_cast<void>(what);
