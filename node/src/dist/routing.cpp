@@ -318,7 +318,8 @@ error distribution::refusal(verdict why, const peer_ptr& p) {
   if (!p) return errc::noconnection;
   std::lock_guard lock(p->mutex);
   if (p->last_failure.code() == errc::none) return errc::noconnection;
-  return {errc::noconnection, p->last_failure.message()};
+  const error& last = p->last_failure;
+  return {errc::noconnection, last == errc::noconnection ? std::string(last.text()) : last.message()};
 }
 
 errc distribution::refuse(verdict why, const peer_ptr& p, pid to, const std::string& name, envelope* e) {

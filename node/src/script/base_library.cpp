@@ -192,6 +192,7 @@ void open_library(lua_State* L) {
   open_catalogue(L);
   open_rpc(L);
   open_dbg(L);
+  open_help(L);
   remember_library(L);
 }
 

@@ -25,6 +25,7 @@ void open_servers(lua_State* L);     // server_functions.cpp: call, server, supe
 void open_catalogue(lua_State* L);   // catalogue_functions.cpp: app, the offered functions as globals
 void open_rpc(lua_State* L);         // rpc_functions.cpp
 void open_dbg(lua_State* L);         // dbg.cpp
+void open_help(lua_State* L);        // help.cpp: help
 
 // Functions as fields of the table on top of the stack.
 void set_functions(lua_State* L, std::initializer_list<luaL_Reg> functions);

@@ -1,5 +1,8 @@
 #include "shell.hpp"
 
+#include <set>
+#include <sstream>
+
 #include <troupe/call.hpp>
 
 namespace troupe::test {
@@ -78,6 +81,43 @@ TEST_F(Functions, NamesAndPids) {
   EXPECT_EQ(eval("process_info(p)"), "nil");
   EXPECT_EQ(eval("process_info('nobody')"), "nil");
   EXPECT_EQ(eval("group_leader() == " + value(s.terminal->id().text()).print().insert(0, "pid(") + ")"), "true");
+}
+
+// The list is of what is there: no more, and no less.
+TEST_F(Functions, HelpKnowsEveryFunction) {
+  eval("help()");
+  const std::string listed = s.take_output();
+  std::set<std::string> told;
+  for (std::size_t at = 0; at < listed.size(); at = listed.find('\n', at) + 1) {
+    if (listed.compare(at, 2, "  ") == 0) told.insert(listed.substr(at + 2, listed.find_first_of("({", at) - at - 2));
+  }
+  EXPECT_GT(told.size(), 50u);
+  for (const std::string& name : told) {
+    EXPECT_TRUE(has(eval("type(" + name + ")"), "function")) << name << ": " << eval("type(" + name + ")");
+  }
+  const std::string ours = eval(
+      "local out = {} "
+      "local lua = {} for w in ('assert collectgarbage error getmetatable ipairs load next pairs pcall rawequal rawget "
+      "rawlen rawset select setmetatable tonumber tostring type warn xpcall help any null'):gmatch('%S+') do lua[w] = "
+      "1 "
+      "end for k, v in pairs(_G) do "
+      "if type(v) == 'function' and not lua[k] then out[#out + 1] = k end "
+      "if type(v) == 'table' and v ~= _G and not ({string = 1, table = 1, math = 1, utf8 = 1, os = 1, coroutine = "
+      "1})[k] "
+      "then for f, g in pairs(v) do if type(g) == 'function' then out[#out + 1] = k .. '.' .. f end end end end "
+      "return table.concat(out, ' ')");
+  std::istringstream names(ours.substr(1, ours.size() - 2));
+  std::size_t count = 0;
+  for (std::string name; names >> name; ++count) EXPECT_TRUE(told.contains(name)) << name << " is not told of";
+  EXPECT_GT(count, 50u) << ours;
+  EXPECT_EQ(eval("help(whereis)"), "");
+  EXPECT_TRUE(has(s.take_output(), "  whereis(name)"));
+  eval("help(timer)");
+  EXPECT_TRUE(has(s.take_output(), "timer.cancel(number)\n"));
+  eval("help('dbg')");
+  EXPECT_TRUE(has(s.take_output(), "dbg.tracer("));
+  eval("help('nonsense')");
+  EXPECT_TRUE(has(s.take_output(), "\"nonsense\" is not of this library"));
 }
 
 TEST_F(Functions, SendReceiveFlush) {
