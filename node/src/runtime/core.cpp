@@ -95,6 +95,11 @@ void core::open_slot(process& p, pid leader, std::size_t mailbox_limit, bool by_
 }
 
 void core::abandon_slot(process& p) noexcept {
+  live_.fetch_sub(1, std::memory_order_relaxed);
+  give_back(p);
+}
+
+void core::give_back(process& p) noexcept {
   process_private::flags(p) = 0;
   process_private::parent(p) = 0;
   process_private::memory(p).store(0, std::memory_order_relaxed);
@@ -103,7 +108,6 @@ void core::abandon_slot(process& p) noexcept {
     std::lock_guard lock(slots_mutex_);
     p.next_run = free_;
     free_ = &p;
-    live_.fetch_sub(1, std::memory_order_acq_rel);
   }
   if (stopping()) {
     std::lock_guard lock(gone_mutex_);
@@ -114,8 +118,9 @@ void core::abandon_slot(process& p) noexcept {
 void core::retire(process& p) {
   counters_.exited.fetch_add(1, std::memory_order_relaxed);
   scheduler().slice_over();
+  live_.fetch_sub(1, std::memory_order_relaxed);  // who sees it gone does not count it
   process_private::generation(p).fetch_add(1, std::memory_order_release);
-  abandon_slot(p);
+  give_back(p);
 }
 
 bool core::exists(pid p) const noexcept {

@@ -223,6 +223,7 @@ class core {
   node* owner = nullptr;
 
  private:
+  void give_back(process& p) noexcept;  // its slot, which counts as free already
   friend struct process_private;
   void forget_name(pid p);
   void add_service(std::type_index type, std::unique_ptr<service> made);

@@ -94,7 +94,7 @@ class stranger {
       case 4: return leave(to, open + "\2" + zmtp_length(random_() % 2 == 0 ? ~0ull >> 1 : 1ull << 40) + noise(100));
       case 5: return leave(to, open + "\2" + zmtp_length(1u << 20) + noise(5000));
       case 6: return leave(to, zmtp_greeting(3, "NULL") + zmtp_frame("before READY") + zmtp_ready());
-      case 7: return flood(to, open, rubbish);  // does not wait for our READY
+      case 7: return static_cast<void>(flood(to, open, rubbish));  // does not wait for our READY
       case 8: return begin(std::move(to));
       case 9: return greet_and_flood(std::move(to), rubbish);
       case 10: return greet_and_flood(std::move(to), of_nothing);
@@ -114,8 +114,10 @@ class stranger {
       case 5: return leave(to, open + zmtp_command("INITIATE", noise(400)));  // its turn has not come
       case 6: return leave(to, open + "\6" + zmtp_length(~0ull >> 1) + noise(100));
       case 7: return leave(to, zmtp_greeting(1, "") + zmtp_frame(hello()));
-      case 8: return flood(to, open, [this] { return zmtp_command("MESSAGE", noise(40)); });
-      default: return flood(to, zmtp_greeting(3, "NULL") + zmtp_ready(), [] { return zmtp_frame(hello()); });
+      case 8: return static_cast<void>(flood(to, open, [this] { return zmtp_command("MESSAGE", noise(40)); }));
+      default:
+        return static_cast<void>(
+            flood(to, zmtp_greeting(3, "NULL") + zmtp_ready(), [] { return zmtp_frame(hello()); }));
     }
   }
 
@@ -134,14 +136,15 @@ class stranger {
     ::setsockopt(to.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
 
-  // Many on one connection, then until the other side has read them and hung up.
-  void flood(const tcp_socket& to, const std::string& open, const std::function<std::string()>& next) {
+  // Many on one connection, then until the other side has read them and hung up: true when it has.
+  bool flood(const tcp_socket& to, const std::string& open, const std::function<std::string()>& next) {
     std::string data = open;
     for (std::size_t i = 0; i < frames_each; ++i) data += next();
     thrown += frames_each;
-    if (!to.send(data)) return;  // hung up on at the first of them
+    if (!to.send(data)) return false;  // hung up on at the first of them
     ::shutdown(to.fd(), SHUT_WR);
     static_cast<void>(to.receive_all());
+    return to.hung_up();
   }
   // The same by one who does what libzmq wants, so that the hub gets them and must drop each. They come no faster than
   // the node reads them: what lies unread in libzmq is bounded for a connection, not in sum.
@@ -149,8 +152,7 @@ class stranger {
     keep_pace_();
     raw_zmtp one(std::move(to));
     if (!one.greet()) return;
-    flood(one.socket(), {}, next);
-    well_formed += frames_each;
+    if (flood(one.socket(), {}, next)) well_formed += frames_each;
   }
 
   std::string noise(std::size_t size) {
