@@ -44,7 +44,7 @@ class Cluster(unittest.TestCase):
         (self.folder / "bin" / "python3").symlink_to(sys.executable)
         change = {"TROUPE_RUN_DIR": str(self.folder / "run"), "HOME": str(self.folder / "home"),
                   "TROUPE_COOKIE": COOKIE, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
-                  "PYTHONPATH": str(EXAMPLE), "PYTHONDONTWRITEBYTECODE": "1"}
+                  "PYTHONPATH": str(EXAMPLE), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
         patch = mock.patch.dict(os.environ, change)
         patch.start()
         self.addCleanup(patch.stop)
