@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -32,10 +33,7 @@ system_loop::system_loop(loop_options options)
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] {
-    thread_id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
-    body();
-  });
+  thread_ = std::thread([this] { body(); });
   pthread_setname_np(thread_.native_handle(), options.thread_name.substr(0, 15).c_str());
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
@@ -45,6 +43,7 @@ system_loop::~system_loop() {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
+  lead_changed_.notify_all();
   eventfd_write(wake_, 1);
   thread_.join();
   timers_.clear();
@@ -55,10 +54,13 @@ system_loop::~system_loop() {
 
 void system_loop::post(std::move_only_function<void()> work) {
   bool wake = false;
+  leaders* call = nullptr;
   {
     std::lock_guard lock(mutex_);
     posted_.push_back(std::move(work));
     wake = std::exchange(asleep_, false);
+    if (!led_ && lent_ != nullptr && !stepped_in_ && !lent_->here()) call = lent_;
+    if (call != nullptr) call->wanted();  // under the lock: `lend` may be taking it back
   }
   if (wake) eventfd_write(wake_, 1);
 }
@@ -71,6 +73,7 @@ void system_loop::run(std::move_only_function<void()> work) {
     work();
     done.set_value();
   });
+  if (!led()) step_in();  // the leader that would come to it may be this thread, which waits
   finished.wait();
 }
 
@@ -81,24 +84,117 @@ bool system_loop::watch(int fd, fd_watcher& watcher) {
 
 void system_loop::unwatch(int fd) { epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
 
+// -- who leads
+
+void system_loop::take_lead() noexcept {
+  led_ = true;
+  led_now_.store(true, std::memory_order_relaxed);
+  thread_id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+}
+
+void system_loop::leave_lead() noexcept {
+  led_ = false;
+  led_now_.store(false, std::memory_order_relaxed);
+  thread_id_.store(std::thread::id(), std::memory_order_relaxed);
+}
+
 // An exception that leaves work of ours is a broken invariant of the runtime: it ends the program, here, with its
 // stack.
 void system_loop::body() noexcept {
+  std::unique_lock lock(mutex_);
   for (;;) {
-    {
-      std::lock_guard lock(mutex_);
-      if (stopping_ && posted_.empty()) return;
-    }
-    const bool worked = run_posted();
-    timers_.run(now());
-    appetite wanted = ask_sources();
-    if (worked && spin_ > duration::zero()) spin_until_ = now() + spin_;
-    if (wanted != appetite::now && spin_until_ > now()) {
-      sched_yield();
-      wanted = appetite::now;
-    }
-    wait(wanted);
+    lead_changed_.wait(lock, [this] { return !led_ && (stopping_ || stepped_in_ || lent_ == nullptr); });
+    if (stopping_ && posted_.empty()) return;
+    take_lead();
+    do {
+      lock.unlock();
+      wait(patience(work()));
+      lock.lock();
+    } while (!(stopping_ && posted_.empty()) && (lent_ == nullptr || !lent_->idle()));
+    leave_lead();
+    lead_changed_.notify_all();
+    if (lent_ == nullptr) continue;
+    stepped_in_ = false;
+    lent_->wanted();
   }
+}
+
+bool system_loop::lend(leaders* to) {
+  std::unique_lock lock(mutex_);
+  if (to != nullptr && (lent_ != nullptr || stopping_)) return false;
+  lent_ = to;
+  wake_locked();
+  if (to != nullptr) return true;
+  stepped_in_ = false;
+  lead_changed_.notify_all();
+  // Who leads now may be one of those that do so no more.
+  const auto own = thread_.get_id();
+  lead_changed_.wait(lock, [&] { return !led_ || thread_id_.load(std::memory_order_relaxed) == own; });
+  return true;
+}
+
+bool system_loop::lead() {
+  leaders* with = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    if (led_ || stopping_ || lent_ == nullptr) return false;
+    with = lent_;
+    take_lead();
+  }
+  const duration longest = patience(work());
+  if (const auto rest = with->rest()) {
+    wait(std::min(longest, *rest));
+    with->rested();
+    static_cast<void>(work());
+  }
+  bool changed = false;
+  {
+    std::lock_guard lock(mutex_);
+    leave_lead();
+    changed = lent_ == nullptr || stepped_in_;
+  }
+  if (changed) lead_changed_.notify_all();
+  return true;
+}
+
+void system_loop::wake_locked() {
+  interrupted_ = true;
+  if (std::exchange(asleep_, false)) eventfd_write(wake_, 1);
+}
+
+void system_loop::interrupt() {
+  std::lock_guard lock(mutex_);
+  wake_locked();
+}
+
+void system_loop::reclaim() {
+  std::lock_guard lock(mutex_);
+  if (led_ && thread_id_.load(std::memory_order_relaxed) == thread_.get_id()) wake_locked();
+}
+
+void system_loop::step_in() {
+  {
+    std::lock_guard lock(mutex_);
+    if (lent_ == nullptr) return;
+    stepped_in_ = true;
+  }
+  lead_changed_.notify_all();
+}
+
+// -- a turn
+
+// What it has to do yet afterwards.
+appetite system_loop::work() {
+  turns_.fetch_add(1, std::memory_order_relaxed);
+  const bool worked = run_posted();
+  timers_.run(now());
+  const appetite wanted = ask_sources();
+  if (worked && spin_ > duration::zero()) spin_until_ = now() + spin_;
+  if (wanted != appetite::now && spin_until_ > now()) {
+    sched_yield();
+    return appetite::now;
+  }
+  return wanted;
 }
 
 bool system_loop::run_posted() {
@@ -122,23 +218,42 @@ appetite system_loop::ask_sources() {
   return most;
 }
 
-void system_loop::wait(appetite wanted) {
-  int timeout = wanted == appetite::now ? 0 : wanted == appetite::soon ? 1 : -1;
-  if (timeout != 0) {
-    if (const auto next = timers_.next()) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - now()).count();
-      const int until_next = left <= 0 ? 0 : left > INT_MAX ? INT_MAX : static_cast<int>(left);
-      if (timeout < 0 || until_next < timeout) timeout = until_next;
-    }
+duration system_loop::patience(appetite wanted) noexcept {
+  switch (wanted) {
+    case appetite::now: return duration::zero();
+    case appetite::soon: return std::chrono::milliseconds(1);
+    case appetite::none: break;
+  }
+  return wait_forever;
+}
+
+int system_loop::poll(std::span<epoll_event> into, duration longest) {
+  const int room = static_cast<int>(into.size());
+  if (longest <= duration::zero()) return epoll_wait(epoll_, into.data(), room, 0);
+  if (longest == wait_forever) return epoll_wait(epoll_, into.data(), room, -1);
+  if (fine_waits_) {
+    const timespec limit{.tv_sec = longest.count() / 1'000'000'000, .tv_nsec = longest.count() % 1'000'000'000};
+    const int count = epoll_pwait2(epoll_, into.data(), room, &limit, nullptr);
+    if (count >= 0 || errno != ENOSYS) return count;
+    fine_waits_ = false;  // a kernel before 5.11
+  }
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(longest).count();
+  return epoll_wait(epoll_, into.data(), room, static_cast<int>(std::min<std::int64_t>(ms, INT_MAX)));
+}
+
+void system_loop::wait(duration longest) {
+  if (longest > duration::zero()) {
+    if (const auto next = timers_.next()) longest = std::min<duration>(longest, *next - now());
   }
   {
     std::lock_guard lock(mutex_);
-    if (stopping_ || !posted_.empty()) timeout = 0;
-    asleep_ = timeout != 0;
+    if (stopping_ || !posted_.empty() || interrupted_) longest = duration::zero();
+    interrupted_ = false;
+    asleep_ = longest > duration::zero();
   }
   std::array<epoll_event, 64> ready;
-  const int count = epoll_wait(epoll_, ready.data(), static_cast<int>(ready.size()), timeout);
-  {
+  const int count = poll(ready, longest);
+  if (longest > duration::zero()) {
     std::lock_guard lock(mutex_);
     asleep_ = false;
   }

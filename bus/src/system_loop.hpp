@@ -1,8 +1,12 @@
 #pragma once
 // The loop with a thread of its own, and what a transport may hang into it.
+#include <sys/epoll.h>
+
 #include <atomic>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -29,7 +33,12 @@ class fd_watcher {
   virtual void readable() = 0;
 };
 
-// A turn: posted work, timers, readable descriptors, sources. It sleeps only when all of them want nothing.
+// Design notes.
+// A turn: posted work, timers, sources; then a sleep in epoll, unless one of them wants more. Whoever leads holds
+// `led_` from before its turn until after it: the flag's mutex is the fence with which libzmq's sockets change threads.
+// Nobody waits for the lead. Who posts while nobody has it (the loop is lent, and the leaders work) wakes an idle
+// leader; a leader itself need not, since it takes a turn when it has run dry and now and then before. If none does,
+// because all are held up, who watches them calls `step_in`.
 class system_loop final : public loop {
  public:
   explicit system_loop(loop_options options);
@@ -47,6 +56,14 @@ class system_loop final : public loop {
   }
   void cancel(timer_id timer) override { timers_.cancel(timer); }
 
+  bool lend(leaders* to) override;
+  bool lead() override;
+  void interrupt() override;
+  void step_in() override;
+  void reclaim() override;
+  [[nodiscard]] std::uint64_t turns() const noexcept override { return turns_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool led() const noexcept override { return led_now_.load(std::memory_order_relaxed); }
+
   void add(loop_source& source) { sources_.push_back(&source); }
   void remove(loop_source& source) { std::erase(sources_, &source); }
   [[nodiscard]] bool watch(int fd, fd_watcher& watcher);
@@ -57,25 +74,40 @@ class system_loop final : public loop {
 
  private:
   void body() noexcept;
+  void take_lead() noexcept;   // mutex_ held
+  void leave_lead() noexcept;  // mutex_ held
+  [[nodiscard]] appetite work();
   bool run_posted();
   appetite ask_sources();
-  void wait(appetite wanted);
+  void wait(duration longest);
+  [[nodiscard]] int poll(std::span<epoll_event> into, duration longest);
+  [[nodiscard]] static duration patience(appetite wanted) noexcept;
+  void wake_locked();  // mutex_ held: whoever sleeps, or is about to, takes another turn
 
   std::shared_ptr<clock> time_;
   const duration spin_;
   time_point spin_until_{};
   int epoll_ = -1;
-  int wake_ = -1;  // eventfd
+  int wake_ = -1;           // eventfd
+  bool fine_waits_ = true;  // the kernel waits by the nanosecond
 
   std::mutex mutex_;
-  std::vector<std::move_only_function<void()>> posted_;  // under mutex_
-  bool asleep_ = false;                                  // under mutex_
-  bool stopping_ = false;                                // under mutex_
+  std::condition_variable lead_changed_;
+  // under mutex_
+  std::vector<std::move_only_function<void()>> posted_;
+  bool asleep_ = false;
+  bool interrupted_ = false;  // whoever is about to sleep must not
+  bool stopping_ = false;
+  bool led_ = false;  // by the thread of thread_id_
+  bool stepped_in_ = false;
+  leaders* lent_ = nullptr;
 
+  std::atomic<bool> led_now_{false};  // led_, for who only looks
+  std::atomic<std::uint64_t> turns_{0};
   timer_queue timers_;
   std::vector<loop_source*> sources_;
   std::shared_ptr<void> context_;
-  std::atomic<std::thread::id> thread_id_;
+  std::atomic<std::thread::id> thread_id_;  // who leads
   std::thread thread_;
 };
 

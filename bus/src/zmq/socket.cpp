@@ -13,7 +13,7 @@ error zmq_failure(errc code, std::string_view what) {
   return error(code, std::string(what) + ": " + zmq_strerror(zmq_errno()));
 }
 
-result<std::shared_ptr<zmq_context>> zmq_context::make(unsigned io_threads) {
+result<std::shared_ptr<zmq_context>> zmq_context::make(const loop& on, unsigned io_threads) {
   int major = 0;
   int minor = 0;
   int patch = 0;
@@ -26,7 +26,7 @@ result<std::shared_ptr<zmq_context>> zmq_context::make(unsigned io_threads) {
   zmq_ctx_set(raw, ZMQ_BLOCKY, 0);
   zmq_ctx_set(raw, ZMQ_IO_THREADS, static_cast<int>(std::clamp(io_threads, 1u, 16u)));
   zmq_ctx_set(raw, ZMQ_MAX_SOCKETS, std::min(8192, zmq_ctx_get(raw, ZMQ_SOCKET_LIMIT)));  // three a dialled peer
-  return std::shared_ptr<zmq_context>(new zmq_context(raw));
+  return std::shared_ptr<zmq_context>(new zmq_context(on, raw));
 }
 
 zmq_context::~zmq_context() {
@@ -42,24 +42,22 @@ result<zmq_socket_handle> zmq_socket_handle::open(std::shared_ptr<zmq_context> c
   if (out.socket_ == nullptr) return zmq_failure(errc::system_limit, "no ZeroMQ socket");
   out.context_ = std::move(context);
   out.context_->opened();
-  out.thread_ = std::this_thread::get_id();
   return out;
 }
 
 zmq_socket_handle::zmq_socket_handle(zmq_socket_handle&& other) noexcept
-    : context_(std::move(other.context_)), socket_(std::exchange(other.socket_, nullptr)), thread_(other.thread_) {}
+    : context_(std::move(other.context_)), socket_(std::exchange(other.socket_, nullptr)) {}
 
 zmq_socket_handle& zmq_socket_handle::operator=(zmq_socket_handle&& other) noexcept {
   if (this != &other) {
     close();
     context_ = std::move(other.context_);
     socket_ = std::exchange(other.socket_, nullptr);
-    thread_ = other.thread_;
   }
   return *this;
 }
 
-void zmq_socket_handle::check_thread() const { assert(thread_ == std::this_thread::get_id()); }
+void zmq_socket_handle::check_thread() const { assert(!context_ || context_->on().inside()); }
 
 void zmq_socket_handle::close() {
   if (socket_ == nullptr) return;

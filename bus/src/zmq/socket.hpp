@@ -8,8 +8,8 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 
+#include <troupe/bus/loop.hpp>
 #include <troupe/error.hpp>
 
 namespace troupe::bus::internal {
@@ -24,12 +24,13 @@ class zap_handler;
 // behind.
 class zmq_context {
  public:
-  [[nodiscard]] static result<std::shared_ptr<zmq_context>> make(unsigned io_threads);
+  [[nodiscard]] static result<std::shared_ptr<zmq_context>> make(const loop& on, unsigned io_threads);
   ~zmq_context();
   zmq_context(const zmq_context&) = delete;
   zmq_context& operator=(const zmq_context&) = delete;
 
   [[nodiscard]] void* raw() const noexcept { return context_; }
+  [[nodiscard]] const loop& on() const noexcept { return on_; }
   [[nodiscard]] std::string next_monitor_name() { return "inproc://troupe-monitor-" + std::to_string(++monitors_); }
 
   [[nodiscard]] std::weak_ptr<zap_handler>& zap() noexcept { return zap_; }
@@ -38,9 +39,10 @@ class zmq_context {
   void closed() noexcept { --open_; }
 
  private:
-  explicit zmq_context(void* context) : context_(context) {}
+  zmq_context(const loop& on, void* context) : on_(on), context_(context) {}
+  const loop& on_;
   void* context_;
-  std::size_t open_ = 0;  // all sockets of a context live on one thread
+  std::size_t open_ = 0;  // all sockets of a context live on one loop
   std::uint64_t monitors_ = 0;
   std::weak_ptr<zap_handler> zap_;
 };
@@ -78,7 +80,7 @@ class zmq_message {
 
 enum class zmq_outcome : std::uint8_t { done, again, unreachable, failed };
 
-// Used by the thread that made it alone; debug builds check that.
+// Used by the thread that leads the context's loop alone; debug builds check that.
 class zmq_socket_handle {
  public:
   [[nodiscard]] static result<zmq_socket_handle> open(std::shared_ptr<zmq_context> context, int type);
@@ -110,7 +112,6 @@ class zmq_socket_handle {
 
   std::shared_ptr<zmq_context> context_;
   void* socket_ = nullptr;
-  std::thread::id thread_;
 };
 
 struct zmq_event {

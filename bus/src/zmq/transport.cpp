@@ -116,7 +116,7 @@ result<std::unique_ptr<transport>> zmq_transport(loop& on, unsigned io_threads) 
   real->run([&] {
     std::shared_ptr<void>& shared = real->shared_context();
     if (!shared) {
-      auto made = internal::zmq_context::make(io_threads);
+      auto made = internal::zmq_context::make(*real, io_threads);
       if (!made) {
         out = made.error();
         return;

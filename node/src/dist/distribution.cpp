@@ -12,6 +12,7 @@ distribution::distribution(detail::core& core, distribution_options options)
 distribution::~distribution() {
   core_.set_router(nullptr);
   stopping_.store(true);
+  leading_.reset();
   // What is posted later finds nobody; what runs on the loop now has ended when this returns.
   options_.loop->run([alive = alive_] { *alive = false; });
   hub_.reset();
@@ -46,6 +47,7 @@ result<void> distribution::start() {
   if (!made) return made.error();
   hub_ = std::move(*made);
   core_.set_router(this);
+  leading_ = std::make_unique<leading>(core_.shared_scheduler(), options_.loop);
 
   std::vector<bus::endpoint> wanted;
   if (options_.claim && !node.tool) wanted.push_back(options_.claim->ipc());
@@ -72,6 +74,7 @@ result<void> distribution::start() {
 
 void distribution::stop(time_point deadline) {
   if (stopping_.exchange(true) || !hub_) return;
+  leading_.reset();
   const duration left = std::max(deadline - core_.clock().now(), duration::zero());
   // At least a moment: a goodbye that does not leave makes a planned stop look like a crash.
   const auto within = std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(left),

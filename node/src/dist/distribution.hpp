@@ -29,6 +29,7 @@
 #include <troupe/bus/run_directory.hpp>
 #include <troupe/cluster.hpp>
 
+#include "dist/leading.hpp"
 #include "dist/peer.hpp"
 #include "runtime/core.hpp"
 
@@ -181,6 +182,7 @@ class distribution final : public detail::service, public detail::router, privat
   detail::core& core_;
   distribution_options options_;
   std::unique_ptr<bus::hub> hub_;
+  std::unique_ptr<leading> leading_;
   std::vector<bus::endpoint> endpoints_;
   distribution_counters counters_;
   std::atomic<bool> stopping_{false};

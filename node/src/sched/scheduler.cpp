@@ -260,10 +260,77 @@ void scheduler::blocking_thread() {
   }
 }
 
-void scheduler::on_dry(std::function<void()> hook) {
-  std::lock_guard lock(dry_mutex_);
-  dry_hooks_.push_back(std::move(hook));
-  has_dry_hooks_.store(true, std::memory_order_release);
+// -- idle work
+
+namespace {
+
+// Holds what `set_idle_work(nullptr)` waits for.
+class counted {
+ public:
+  explicit counted(std::atomic<std::uint32_t>& count) noexcept : count_(count) {
+    count_.fetch_add(1, std::memory_order_seq_cst);
+  }
+  ~counted() { count_.fetch_sub(1, std::memory_order_seq_cst); }
+  counted(const counted&) = delete;
+  counted& operator=(const counted&) = delete;
+
+ private:
+  std::atomic<std::uint32_t>& count_;
+};
+
+}  // namespace
+
+bool scheduler::set_idle_work(idle_work* what) {
+  if (workers_.empty()) return false;
+  if (what != nullptr) {
+    idle_work* none = nullptr;
+    if (!idle_work_.compare_exchange_strong(none, what, std::memory_order_seq_cst)) return false;
+    notify();  // one that sleeps on a futex
+    return true;
+  }
+  idle_work* before = idle_work_.exchange(nullptr, std::memory_order_seq_cst);
+  while (in_idle_work_.load(std::memory_order_seq_cst) > 0) {
+    if (before != nullptr) before->interrupt();
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+  return true;
+}
+
+// False when there is none, or another thread is at it.
+bool scheduler::take_idle_turn() {
+  if (idle_work_.load(std::memory_order_relaxed) == nullptr) return false;
+  const counted here(in_idle_work_);
+  idle_work* what = idle_work_.load(std::memory_order_seq_cst);
+  return what != nullptr && what->turn();
+}
+
+std::optional<duration> scheduler::rest() noexcept {
+  worker* w = current_worker();
+  return w != nullptr ? w->rest() : duration::zero();
+}
+
+void scheduler::rested() noexcept {
+  if (worker* w = current_worker()) w->rested();
+}
+
+void scheduler::interrupt_idle_work() noexcept {
+  const counted here(in_idle_work_);
+  if (idle_work* what = idle_work_.load(std::memory_order_seq_cst)) what->interrupt();
+}
+
+void scheduler::reclaim_idle_work() noexcept {
+  if (idle_work_.load(std::memory_order_relaxed) == nullptr) return;
+  const counted here(in_idle_work_);
+  if (idle_work* what = idle_work_.load(std::memory_order_seq_cst)) what->reclaim();
+}
+
+void scheduler::look_after_idle_work() {
+  if (idle_work_.load(std::memory_order_relaxed) == nullptr) return;
+  const counted here(in_idle_work_);
+  idle_work* what = idle_work_.load(std::memory_order_seq_cst);
+  if (what == nullptr || !what->neglected()) return;
+  if (has_sleepers()) notify();
+  else what->step_in();
 }
 
 bool scheduler::run_one() { return inline_worker_ && inline_worker_->run_one(); }

@@ -7,7 +7,8 @@
 //   others), its ring, the global queue (every 61st time first) and other workers' rings.
 // * No lost wake-up: a worker announces that it sleeps, then looks at every queue once more; whoever adds work looks at
 //   the number of sleepers afterwards. At most one woken worker searches at a time; when it finds, it wakes the next.
-// * Idle workers sleep on a futex until the next timer is due: an idle node uses no CPU.
+// * Idle workers sleep on a futex until the next timer is due: an idle node uses no CPU. One of them may sleep in
+//   somebody else's wait instead (`idle_work`: the network's), so that what arrives there needs no second thread.
 // * A watch thread looks at the workers every few milliseconds while any is awake, and sleeps when all do. It sees what
 //   a worker that holds on to one slice cannot: that the slice is reported, that what waits in the worker's LIFO slot
 //   goes to the others, that a timer is due which nobody fires. A slice pays two plain stores for it.
@@ -30,6 +31,20 @@
 namespace troupe::internal {
 
 class worker;
+
+// What a worker with nothing to do may do instead of sleeping, one worker at a time; busy ones do a turn of it now and
+// then. Declared here, done by a layer above.
+class idle_work {
+ public:
+  virtual ~idle_work() = default;
+  // Takes a turn, and sleeps in it as `scheduler::rest` says. False, at once, when another thread is at it.
+  virtual bool turn() = 0;
+  virtual void interrupt() = 0;  // a worker that sleeps in it shall return
+  virtual void reclaim() = 0;    // a worker sleeps on a futex because another thread is at it: it would be free
+  // Nobody has taken a turn since the last look, a millisecond and more ago.
+  [[nodiscard]] virtual bool neglected() = 0;
+  virtual void step_in() = 0;  // no worker comes to it
+};
 
 struct scheduler_options {
   unsigned workers = 1;
@@ -74,8 +89,13 @@ class scheduler {
   void run_blocking(std::move_only_function<void()> work, job_owner whose = {});
   // Its slice is over for the watch, which does not look at it from here on: before its memory may go.
   void slice_over() noexcept;
-  // Called by a worker that ran dry, before it sleeps: flush what was coalesced. Set before work is scheduled.
-  void on_dry(std::function<void()> hook);
+  // Null ends it, and returns when no worker is in it any more. False when there is one already, or no worker.
+  [[nodiscard]] bool set_idle_work(idle_work* what);
+  // For a worker in a turn of it. How long may it sleep? None: it has work. Then `rested`, on the same thread.
+  [[nodiscard]] std::optional<duration> rest() noexcept;
+  void rested() noexcept;
+  [[nodiscard]] bool has_sleepers() const noexcept { return sleeping_.load(std::memory_order_seq_cst) > 0; }
+  void wake_one() noexcept { notify(); }
 
   void start();  // the threads; signals are blocked in all of them
   void stop();   // joins them, however long they take; what is queued stays queued
@@ -103,6 +123,10 @@ class scheduler {
   void begin_watch() noexcept;
   void watch();
   bool look_around();
+  bool take_idle_turn();
+  void interrupt_idle_work() noexcept;
+  void reclaim_idle_work() noexcept;
+  void look_after_idle_work();
 
   scheduler_options options_;
   std::vector<std::unique_ptr<worker>> workers_;
@@ -123,9 +147,8 @@ class scheduler {
   timer_heap timers_;
   std::atomic<time_point> next_due_{time_point::max()};
 
-  std::mutex dry_mutex_;
-  std::vector<std::function<void()>> dry_hooks_;
-  std::atomic<bool> has_dry_hooks_{false};
+  std::atomic<idle_work*> idle_work_{nullptr};
+  std::atomic<std::uint32_t> in_idle_work_{0};  // threads that may hold the pointer
 
   struct blocking_job {
     std::move_only_function<void()> work;

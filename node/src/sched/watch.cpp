@@ -9,7 +9,8 @@ namespace {
 
 // A look costs about a microsecond. The first ones come quickly, for a worker that holds on to its first slice.
 constexpr duration first_tick = std::chrono::milliseconds(1), longest_tick = std::chrono::milliseconds(10);
-constexpr unsigned quiet_looks = 10;  // with nothing to see, before it sleeps
+constexpr duration idle_work_tick = std::chrono::milliseconds(2);  // what lies in the network waits no longer
+constexpr unsigned quiet_looks = 10;                               // with nothing to see, before it sleeps
 
 }  // namespace
 
@@ -36,7 +37,8 @@ void scheduler::watch() {
     }
     watch_signal_.wait_for(lock, tick);
     quiet = look_around() ? 0 : quiet + 1;
-    tick = std::min(tick * 2, longest_tick);
+    const bool idle_work = idle_work_.load(std::memory_order_relaxed) != nullptr;
+    tick = std::min(tick * 2, idle_work ? idle_work_tick : longest_tick);
     if (quiet < quiet_looks) continue;
     watching_.store(false, std::memory_order_seq_cst);
     // A worker counts as awake before it looks whether it is watched: one of the two sees the other.
@@ -72,6 +74,7 @@ bool scheduler::look_around() {
     options_.stalled(*what, held);
   }
   if (next_due() <= clock().now()) notify();
+  look_after_idle_work();
   return awake;
 }
 

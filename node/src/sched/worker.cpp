@@ -45,6 +45,7 @@ bool worker::run_one() {
   const std::uint32_t tick = ticks_.load(std::memory_order_relaxed) + 1;
   ticks_.store(tick, std::memory_order_relaxed);
   if (tick % timer_interval == 0 && owner_.next_due() != time_point::max()) owner_.fire_due();
+  if (tick % global_interval == 0 && owner_.idle_work_.load(std::memory_order_relaxed) != nullptr) visit_idle_work();
   runnable* what = next();
   if (!what) what = search();
   if (what) {
@@ -88,13 +89,6 @@ runnable* worker::search() noexcept {
     if (&victim != this && victim.steal_into(*this)) {
       if (runnable* what = pop_ring()) return what;
     }
-  }
-  if (owner_.has_dry_hooks_.load(std::memory_order_acquire)) {
-    {
-      std::lock_guard lock(owner_.dry_mutex_);
-      for (auto& hook : owner_.dry_hooks_) hook();
-    }
-    return next();
   }
   return nullptr;
 }
@@ -169,37 +163,77 @@ bool worker::anything_waits() const noexcept {
   return false;
 }
 
+// -- asleep
+
+// While it has work: what waits in the network must not wait until it has run dry.
+void worker::visit_idle_work() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - visited_ < idle_work_interval) return;
+  visited_ = now;
+  visits_ = true;
+  owner_.take_idle_turn();
+  visits_ = false;
+}
+
 void worker::park() {
-  signal_.store(0, std::memory_order_relaxed);
-  {
-    std::lock_guard lock(owner_.sleepers_mutex_);
-    owner_.sleepers_.push_back(this);
-    owner_.sleeping_.fetch_add(1, std::memory_order_seq_cst);
-  }
   if (searching_) {
     searching_ = false;
     owner_.searching_.fetch_sub(1, std::memory_order_seq_cst);
   }
+  if (owner_.take_idle_turn()) return;
+  fall_asleep();
   if (!anything_waits() && !owner_.stopping_.load(std::memory_order_seq_cst)) {
-    time_point due = owner_.next_due();
-    duration limit = due == time_point::max() ? wait_forever : due - owner_.clock().now();
-    futex_wait(signal_, 0, limit);
+    owner_.reclaim_idle_work();
+    futex_wait(signal_, 0, until_due());
   }
-  std::unique_lock lock(owner_.sleepers_mutex_);
-  auto mine = std::find(owner_.sleepers_.begin(), owner_.sleepers_.end(), this);
-  if (mine != owner_.sleepers_.end()) {  // nobody woke it: a timer, a spurious return, or work seen at the last look
-    owner_.sleepers_.erase(mine);
-    owner_.sleeping_.fetch_sub(1, std::memory_order_seq_cst);
-  } else {
-    searching_ = true;  // counted by who woke it
+  wake_up();
+}
+
+// From here on it may be woken.
+void worker::fall_asleep() noexcept {
+  signal_.store(0, std::memory_order_relaxed);
+  std::lock_guard lock(owner_.sleepers_mutex_);
+  owner_.sleepers_.push_back(this);
+  owner_.sleeping_.fetch_add(1, std::memory_order_seq_cst);
+}
+
+duration worker::until_due() const noexcept {
+  const time_point due = owner_.next_due();
+  return due == time_point::max() ? wait_forever : std::max(due - owner_.clock().now(), duration::zero());
+}
+
+void worker::wake_up() noexcept {
+  {
+    std::lock_guard lock(owner_.sleepers_mutex_);
+    in_idle_work_.store(false, std::memory_order_relaxed);
+    auto mine = std::find(owner_.sleepers_.begin(), owner_.sleepers_.end(), this);
+    if (mine != owner_.sleepers_.end()) {  // nobody woke it: a timer, a spurious return, or work seen at the last look
+      owner_.sleepers_.erase(mine);
+      owner_.sleeping_.fetch_sub(1, std::memory_order_seq_cst);
+    } else {
+      searching_ = true;  // counted by who woke it
+    }
   }
-  lock.unlock();
   owner_.begin_watch();
+}
+
+std::optional<duration> worker::rest() noexcept {
+  if (visits_) return duration::zero();
+  if (lifo_.load(std::memory_order_relaxed) != nullptr || anything_waits()) return std::nullopt;
+  in_idle_work_.store(true, std::memory_order_relaxed);
+  fall_asleep();
+  if (anything_waits() || owner_.stopping_.load(std::memory_order_seq_cst)) return duration::zero();
+  return until_due();
+}
+
+void worker::rested() noexcept {
+  if (!visits_) wake_up();
 }
 
 void worker::wake() noexcept {
   signal_.store(1, std::memory_order_release);
-  futex_wake(signal_);
+  if (in_idle_work_.load(std::memory_order_relaxed)) owner_.interrupt_idle_work();
+  else futex_wake(signal_);
 }
 
 }  // namespace troupe::internal

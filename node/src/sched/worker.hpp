@@ -2,7 +2,9 @@
 // One thread's share of the work. Private to the scheduler.
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <optional>
 
 #include "sched/scheduler.hpp"
 
@@ -21,6 +23,9 @@ class worker {
     return head_.load(std::memory_order_seq_cst) == tail_.load(std::memory_order_seq_cst);
   }
   void wake() noexcept;
+  // In a turn of idle work: see scheduler.
+  [[nodiscard]] std::optional<duration> rest() noexcept;
+  void rested() noexcept;
   void slice_over() noexcept { running_.store(nullptr, std::memory_order_release); }
   [[nodiscard]] scheduler& owner() const noexcept { return owner_; }
 
@@ -32,10 +37,15 @@ class worker {
   [[nodiscard]] runnable* pop_lifo() noexcept;
   [[nodiscard]] bool anything_waits() const noexcept;
   void found_work() noexcept;
+  void visit_idle_work();
   void park();
+  void fall_asleep() noexcept;
+  [[nodiscard]] duration until_due() const noexcept;
+  void wake_up() noexcept;
 
   static constexpr std::uint32_t ring_size = 256;
   static constexpr unsigned lifo_limit = 3, global_interval = 61, timer_interval = 16;
+  static constexpr duration idle_work_interval = std::chrono::microseconds(200);
 
   scheduler& owner_;
   unsigned index_;
@@ -47,7 +57,10 @@ class worker {
   std::atomic<runnable*> running_{nullptr};  // whose slice it is
   std::atomic<std::uint32_t> head_{0}, tail_{0};
   std::array<std::atomic<runnable*>, ring_size> ring_{};
-  std::atomic<std::uint32_t> signal_{0};  // futex: 1 = woken
+  std::atomic<std::uint32_t> signal_{0};   // futex: 1 = woken
+  std::atomic<bool> in_idle_work_{false};  // sleeps there, not on the futex
+  bool visits_ = false;                    // it is at idle work although it has work of its own
+  std::chrono::steady_clock::time_point visited_{};
 };
 
 }  // namespace troupe::internal
