@@ -69,12 +69,31 @@ errc errc_from(std::string_view name) noexcept {
   return errc::none;
 }
 
-std::string error::name() const {
-  if (const row* found = find(code_)) return std::string(found->name);
-  return "error_" + std::to_string(static_cast<unsigned>(code_));
+error::error(errc code, std::string text)
+    : word_(text.empty() ? static_cast<std::uintptr_t>(code) << code_shift | nothing
+                         : reinterpret_cast<std::uintptr_t>(new record{code, false, std::move(text)})) {}
+
+std::uintptr_t error::copy_of(const record& from) { return reinterpret_cast<std::uintptr_t>(new record(from)); }
+
+void error::drop(record* what) noexcept { delete what; }
+
+const std::string& error::text() const noexcept {
+  static const std::string none;
+  return is_record() ? at().text : none;
 }
 
-std::string error::message() const { return text_.empty() ? name() : name() + ": " + text_; }
+error& error::set_maybe_executed(bool value) noexcept {
+  if (is_record()) at().maybe_executed = value;
+  else word_ = value ? word_ | executed_bit : word_ & ~executed_bit;
+  return *this;
+}
+
+std::string error::name() const {
+  if (const row* found = find(code())) return std::string(found->name);
+  return "error_" + std::to_string(static_cast<unsigned>(code()));
+}
+
+std::string error::message() const { return text().empty() ? name() : name() + ": " + text(); }
 
 void codec<error>::put(writer& w, const error& in) {
   w.begin_map(4);

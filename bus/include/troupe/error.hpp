@@ -50,32 +50,53 @@ enum class error_kind { retry_later, reconnect, give_up, bug };
 [[nodiscard]] std::string_view to_string(errc code) noexcept;  // "noproc"; "error_999" is spelled by `error::name`
 [[nodiscard]] errc errc_from(std::string_view name) noexcept;  // errc::none when unknown
 
-// A value: code, a text that names what was wrong, comparable by code.
+// A value: code, a text that names what was wrong, comparable by code. One word long, because results are in the frame
+// of every process that waits.
 class error {
  public:
-  error() = default;
-  error(errc code, std::string text = {}) : code_(code), text_(std::move(text)) {}
+  error() noexcept = default;
+  error(errc code, std::string text = {});
+  error(const error& other) : word_(other.is_record() ? copy_of(other.at()) : other.word_) {}
+  error(error&& other) noexcept : word_(std::exchange(other.word_, nothing)) {}
+  error& operator=(error other) noexcept {
+    std::swap(word_, other.word_);
+    return *this;
+  }
+  ~error() {
+    if (is_record()) drop(&at());
+  }
 
-  [[nodiscard]] errc code() const noexcept { return code_; }
-  [[nodiscard]] const std::string& text() const noexcept { return text_; }
-  [[nodiscard]] error_kind kind() const noexcept { return kind_of(code_); }
+  [[nodiscard]] errc code() const noexcept { return is_record() ? at().code : static_cast<errc>(word_ >> code_shift); }
+  [[nodiscard]] const std::string& text() const noexcept;
+  [[nodiscard]] error_kind kind() const noexcept { return kind_of(code()); }
   [[nodiscard]] std::string name() const;     // "timeout", or "error_999" for a number this version does not know
   [[nodiscard]] std::string message() const;  // "timeout: no answer within 5 s"
 
   // May the asked function have run although no answer came? (features.md row B131)
-  [[nodiscard]] bool maybe_executed() const noexcept { return maybe_executed_; }
-  error& set_maybe_executed(bool value) noexcept {
-    maybe_executed_ = value;
-    return *this;
+  [[nodiscard]] bool maybe_executed() const noexcept {
+    return is_record() ? at().maybe_executed : (word_ & executed_bit) != 0;
   }
+  error& set_maybe_executed(bool value) noexcept;
 
-  friend bool operator==(const error& a, const error& b) noexcept { return a.code_ == b.code_; }
-  friend bool operator==(const error& a, errc b) noexcept { return a.code_ == b; }
+  friend bool operator==(const error& a, const error& b) noexcept { return a.code() == b.code(); }
+  friend bool operator==(const error& a, errc b) noexcept { return a.code() == b; }
 
  private:
-  errc code_ = errc::none;
-  bool maybe_executed_ = false;
-  std::string text_;
+  struct record {
+    errc code;
+    bool maybe_executed;
+    std::string text;
+  };
+  // With a text the address of a record; else the lowest bit is set, then come the flag and the code.
+  static constexpr std::uintptr_t nothing = 1, executed_bit = 2;
+  static constexpr unsigned code_shift = 2;
+
+  [[nodiscard]] bool is_record() const noexcept { return (word_ & 1) == 0; }
+  [[nodiscard]] record& at() const noexcept { return *reinterpret_cast<record*>(word_); }
+  [[nodiscard]] static std::uintptr_t copy_of(const record& from);
+  static void drop(record* what) noexcept;
+
+  std::uintptr_t word_ = nothing;
 };
 
 namespace detail {

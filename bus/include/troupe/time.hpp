@@ -29,6 +29,8 @@ class clock {
   virtual ~clock() = default;
   [[nodiscard]] virtual time_point now() const noexcept = 0;
   [[nodiscard]] virtual std::chrono::system_clock::time_point wall() const noexcept = 0;
+  // At or after `now`, by some milliseconds at most, and cheaper: for deadlines that are long beside that.
+  [[nodiscard]] virtual time_point soon() const noexcept { return now(); }
 };
 
 // Thread-safe. Keys, nonces and creations come from here: the system's form is a CSPRNG.

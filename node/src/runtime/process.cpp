@@ -221,7 +221,10 @@ void process_private::yield(process& p, std::coroutine_handle<> caller) noexcept
 }
 
 time_point wait_deadline(process& self, duration limit) noexcept {
-  return limit == wait_forever ? time_point::max() : deadline_after(self.now(), limit);
+  if (limit == wait_forever) return time_point::max();
+  // A call has a deadline of seconds, and is often answered sooner than the clock is asked.
+  const clock& time = process_private::core_of(self)->clock();
+  return deadline_after(limit >= std::chrono::seconds(1) ? time.soon() : time.now(), limit);
 }
 
 namespace {

@@ -23,6 +23,29 @@ TEST(Error, NamesAndKinds) {
   EXPECT_EQ(error(errc::noproc, "a"), errc::noproc);
 }
 
+TEST(Error, IsOneWordWithOrWithoutAText) {
+  EXPECT_EQ(sizeof(error), sizeof(void*));
+  error bare(errc::timeout);
+  error with(errc::noproc, "who");
+  for (const bool maybe : {true, false}) {
+    EXPECT_EQ(bare.set_maybe_executed(maybe).maybe_executed(), maybe);
+    EXPECT_EQ(with.set_maybe_executed(maybe).maybe_executed(), maybe);
+    EXPECT_EQ(bare.code(), errc::timeout);
+    EXPECT_EQ(with.code(), errc::noproc);
+  }
+  error copy = with;
+  error moved = std::move(with);
+  EXPECT_EQ(with.code(), errc::none);  // NOLINT(bugprone-use-after-move): it is a good error again
+  EXPECT_EQ(copy.text(), "who");
+  EXPECT_EQ(moved.message(), "noproc: who");
+  copy = bare;
+  EXPECT_TRUE(copy.text().empty());
+  copy = static_cast<const error&>(copy);
+  EXPECT_EQ(copy, errc::timeout);
+  EXPECT_EQ(error(static_cast<errc>(65'535)).code(), static_cast<errc>(65'535));
+  EXPECT_EQ(error(), errc::none);
+}
+
 TEST(Error, TravelsWhole) {
   error sent(static_cast<errc>(999), "from a newer peer");
   sent.set_maybe_executed(true);
