@@ -82,7 +82,17 @@ bool system_loop::watch(int fd, fd_watcher& watcher) {
   return epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-void system_loop::unwatch(int fd) { epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
+void system_loop::watch_writable(int fd, fd_watcher& watcher, bool on) {
+  epoll_event event{.events = EPOLLIN | (on ? EPOLLOUT : 0u), .data = {.ptr = &watcher}};
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
+}
+
+void system_loop::unwatch(int fd, fd_watcher& watcher) {
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  for (epoll_event& one : ready_) {
+    if (one.data.ptr == &watcher) one.events = 0;
+  }
+}
 
 // -- who leads
 
@@ -258,16 +268,19 @@ void system_loop::wait(duration longest) {
     asleep_ = false;
   }
   bool traffic = false;
-  for (int i = 0; i < count; ++i) {
-    const epoll_event& one = ready[static_cast<std::size_t>(i)];
+  ready_ = std::span(ready).first(static_cast<std::size_t>(std::max(count, 0)));
+  for (const epoll_event& one : ready_) {
     if (one.data.ptr == nullptr) {
       eventfd_t ignored = 0;
       eventfd_read(wake_, &ignored);
-    } else {
-      traffic = true;
-      static_cast<fd_watcher*>(one.data.ptr)->readable();
+      continue;
     }
+    traffic = true;
+    auto* watcher = static_cast<fd_watcher*>(one.data.ptr);
+    if ((one.events & EPOLLOUT) != 0) watcher->writable();
+    if ((one.events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) watcher->readable();
   }
+  ready_ = {};
   if (traffic && spin_ > duration::zero()) spin_until_ = now() + spin_;
 }
 

@@ -26,11 +26,13 @@ class loop_source {
   virtual appetite turn() = 0;
 };
 
-// Told that its descriptor is readable, in every turn until it is no more (epoll, level-triggered).
+// Told that its descriptor is readable, or broken, in every turn until it is no more (epoll, level-triggered); and that
+// it is writable, while that was asked for. It may end another in that, not itself.
 class fd_watcher {
  public:
   virtual ~fd_watcher() = default;
   virtual void readable() = 0;
+  virtual void writable() {}
 };
 
 // Design notes.
@@ -67,7 +69,8 @@ class system_loop final : public loop {
   void add(loop_source& source) { sources_.push_back(&source); }
   void remove(loop_source& source) { std::erase(sources_, &source); }
   [[nodiscard]] bool watch(int fd, fd_watcher& watcher);
-  void unwatch(int fd);
+  void watch_writable(int fd, fd_watcher& watcher, bool on);  // of one that is watched
+  void unwatch(int fd, fd_watcher& watcher);
 
   // One for all transports on this loop, made when the first asks; ends with the loop.
   std::shared_ptr<void>& shared_context() noexcept { return context_; }
@@ -88,8 +91,9 @@ class system_loop final : public loop {
   const duration spin_;
   time_point spin_until_{};
   int epoll_ = -1;
-  int wake_ = -1;           // eventfd
-  bool fine_waits_ = true;  // the kernel waits by the nanosecond
+  std::span<epoll_event> ready_;  // of this turn, not yet told
+  int wake_ = -1;                 // eventfd
+  bool fine_waits_ = true;        // the kernel waits by the nanosecond
 
   std::mutex mutex_;
   std::condition_variable lead_changed_;

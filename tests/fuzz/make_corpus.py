@@ -154,6 +154,34 @@ SIGNALS = {
 }
 
 
+def zmtp_frame(data, flags=0):
+    if len(data) > 255:
+        return bytes([flags | 2]) + struct.pack(">Q", len(data)) + data
+    return bytes([flags, len(data)]) + data
+
+
+def zmtp_command(name, data=b""):
+    return zmtp_frame(bytes([len(name)]) + name + data, 4)
+
+
+def zmtp_property(name, value):
+    return bytes([len(name)]) + name + struct.pack(">I", len(value)) + value
+
+
+def zmtp_greeting(mechanism):
+    return b"\xff" + bytes(7) + b"\1\x7f\3\1" + mechanism.ljust(20, b"\0") + bytes(32)
+
+
+READY = zmtp_command(b"READY", zmtp_property(b"Socket-Type", b"DEALER") + zmtp_property(b"Identity", b""))
+ZMTP = {
+    "greeting": zmtp_greeting(b"NULL"), "greeting-curve": zmtp_greeting(b"CURVE"), "ready": READY,
+    "ping": zmtp_command(b"PING", b"\0\x0acontext"), "error": zmtp_command(b"ERROR", b"\4none"),
+    "short": zmtp_frame(b"hello"), "empty": zmtp_frame(b""), "long": zmtp_frame(b"x" * 300),
+    "parts": zmtp_frame(b"one", 1) + zmtp_frame(b"two"),
+    "session": zmtp_greeting(b"NULL") + READY + zmtp_frame(b"hello") + zmtp_command(b"PING", b"\0\x0a"),
+}
+
+
 def corpora():
     """(target, name, bytes) of each file."""
     for name, value in VALUES.items():
@@ -167,6 +195,8 @@ def corpora():
         yield "handshake_fuzz", name, pack(["troupe", name.split("-")[0], body])
     for name, signal in SIGNALS.items():
         yield "signals_fuzz", name, pack(signal)
+    for name, data in ZMTP.items():
+        yield "zmtp_fuzz", name, data
     yield "signals_fuzz", "all", b"".join(map(pack, SIGNALS.values()))
 
 

@@ -65,14 +65,8 @@ class accepted_pipes::monitor_reader final : public watched {
 };
 
 accepted_pipes::accepted_pipes(std::shared_ptr<zmq_context> context, system_loop& loop, watch_list& list,
-                               transport_events& events, const transport_settings& settings, channel over)
-    : context_(std::move(context)),
-      loop_(loop),
-      list_(list),
-      events_(events),
-      settings_(settings),
-      over_(over),
-      last_(over == channel::encrypted ? 3 : 1) {}
+                               transport_events& events, const transport_settings& settings)
+    : context_(std::move(context)), loop_(loop), list_(list), events_(events), settings_(settings) {}
 
 accepted_pipes::~accepted_pipes() { close_all(); }
 
@@ -126,26 +120,23 @@ result<std::string> accepted_pipes::encrypt(const channel_keys& keys) {
   return zmq_failure(errc::io, "a ROUTER cannot be encrypted");
 }
 
-result<endpoint> accepted_pipes::listen(const endpoint& where, const channel_keys* keys) {
+result<endpoint> accepted_pipes::listen(const endpoint& where, const channel_keys& keys) {
   if (auto ready = open(); !ready) return ready.error();
   listener one{.where = where};
-  if (keys != nullptr) {
-    auto domain = encrypt(*keys);
-    if (!domain) return domain.error();
-    one.domain = std::move(*domain);
-  }
+  auto domain = encrypt(keys);
+  if (!domain) return domain.error();
+  one.domain = std::move(*domain);
   endpoint numeric = where;  // libzmq binds to numbers and to the names of interfaces, not to hosts' names
-  if (where.kind == endpoint::scheme::tcp && where.host == "localhost") numeric.host = "127.0.0.1";
-  const bool v6 =
-      numeric.kind == endpoint::scheme::tcp && numeric.host.find_first_not_of("0123456789.*") != std::string::npos;
+  if (where.host == "localhost") numeric.host = "127.0.0.1";
+  const bool v6 = numeric.host.find_first_not_of("0123456789.*") != std::string::npos;
   if (!router_->socket.set(ZMQ_IPV6, v6 ? 1 : 0)) return zmq_failure(errc::io, "a ROUTER cannot be set up");
   if (auto bound = router_->socket.bind(numeric.text()); !bound) {
-    if (zap_) zap_->forget(one.domain);
+    zap_->forget(one.domain);
     return bound.error();
   }
   list_.sent_on(*router_);
   one.address = router_->socket.last_endpoint();
-  if (where.kind == endpoint::scheme::tcp && where.port == 0) {
+  if (where.port == 0) {
     auto real = endpoint::parse(one.address);
     if (!real) return real.error();
     one.where.port = real->port;
@@ -159,15 +150,10 @@ void accepted_pipes::unlisten(const endpoint& where) {
     if (it->where != where) continue;
     static_cast<void>(router_->socket.unbind(it->address));
     list_.sent_on(*router_);
-    drop_listener(*it);
+    zap_->forget(it->domain);
     listeners_.erase(it);
     return;
   }
-}
-
-void accepted_pipes::drop_listener(const listener& one) {
-  if (one.where.kind == endpoint::scheme::ipc) ::unlink(one.where.host.c_str());  // libzmq leaves it
-  if (zap_) zap_->forget(one.domain);
 }
 
 bool accepted_pipes::read_router() {
@@ -222,7 +208,7 @@ accepted_pipes::pipe* accepted_pipes::find_or_open(std::string_view route, int f
     events_.noise("stranger", "a stranger under the id of a peer that is gone");
     return nullptr;
   }
-  if (over_ == channel::encrypted && !body.has_property("User-Id", mark_)) {
+  if (!body.has_property("User-Id", mark_)) {
     events_.noise("wrong_key", "a peer whose key nobody has checked");
     return nullptr;
   }
@@ -372,16 +358,14 @@ void accepted_pipes::on_event(const zmq_event& event) {
 }
 
 void accepted_pipes::handshake_failed(const zmq_event& event) {
-  const bool encrypted = over_ == channel::encrypted;
   const std::string at = " at " + event.address;
   if (event.event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL) {
     events_.noise("stranger", "somebody who left during the handshake of ZeroMQ" + at);
   } else if (event.event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
     events_.noise("wrong_key", "a dialler with a key that the cookie does not give" + at);
   } else if (event.number == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH) {
-    if (encrypted) events_.noise("not_encrypted", "a dialler that does not encrypt" + at);
-    else events_.noise("encrypted", "a dialler that encrypts, where plain text is spoken" + at);
-  } else if (encrypted && event.number == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC) {
+    events_.noise("not_encrypted", "a dialler that does not encrypt" + at);
+  } else if (event.number == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC) {
     events_.noise("wrong_key", "a dialler with another cookie" + at);
   } else {
     events_.noise("stranger", "bytes that are no ZMTP" + at);
@@ -400,7 +384,7 @@ void accepted_pipes::out_of_descriptors(const zmq_event& event) {
 void accepted_pipes::close_all() {
   if (!router_) return;
   // Not unbound: the last words to those who were accepted would be lost. Closing lets them leave.
-  for (const listener& one : listeners_) drop_listener(one);
+  for (const listener& one : listeners_) zap_->forget(one.domain);
   listeners_.clear();
   list_.remove(*router_);
   list_.remove(*monitor_);

@@ -1,5 +1,5 @@
 #pragma once
-// The pipes that others dialled: one ROUTER for all that are plain or all that are encrypted, and its monitor.
+// The encrypted pipes that others dialled: one ROUTER for all, and its monitor.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -36,20 +36,17 @@ namespace troupe::bus::internal {
 class accepted_pipes {
  public:
   accepted_pipes(std::shared_ptr<zmq_context> context, system_loop& loop, watch_list& list, transport_events& events,
-                 const transport_settings& settings, channel over);
+                 const transport_settings& settings);
   ~accepted_pipes();
 
-  // `keys` for encrypted pipes, else null.
-  [[nodiscard]] result<endpoint> listen(const endpoint& where, const channel_keys* keys);
-  void unlisten(const endpoint& where);
+  [[nodiscard]] result<endpoint> listen(const endpoint& where, const channel_keys& keys);
+  void unlisten(const endpoint& where);  // ends what was accepted there, too
   bool send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload);
   void close(pipe_id id);
   void close_all();
   // Every turn. True while probes are under way.
   bool probe();
-  // What an id tells.
-  [[nodiscard]] static bool is_accepted(pipe_id id) noexcept { return (id & 1) != 0; }
-  [[nodiscard]] static bool is_encrypted(pipe_id id) noexcept { return (id & 3) == 3; }
+  [[nodiscard]] static bool is_one(pipe_id id) noexcept { return (id & 3) == 3; }
 
  private:
   struct pipe {
@@ -71,7 +68,7 @@ class accepted_pipes {
   struct listener {
     endpoint where;
     std::string address;  // as libzmq spells it
-    std::string domain;   // of ZAP, when encrypted
+    std::string domain;   // of ZAP
   };
   class router_reader;
   class monitor_reader;
@@ -79,7 +76,6 @@ class accepted_pipes {
   [[nodiscard]] result<void> open();
   [[nodiscard]] bool set_up(zmq_socket_handle& router) const;
   [[nodiscard]] result<std::string> encrypt(const channel_keys& keys);
-  void drop_listener(const listener& one);
   bool read_router();
   void take(std::string_view route, int fd, zmq_message& body);
   pipe* find_or_open(std::string_view route, int fd, zmq_message& body);
@@ -100,7 +96,6 @@ class accepted_pipes {
   watch_list& list_;
   transport_events& events_;
   const transport_settings& settings_;
-  const channel over_;
   std::string mark_;                  // what the messages of a peer that ZAP let in are marked with
   std::shared_ptr<zap_handler> zap_;  // from before the first encrypted endpoint until the ROUTER is closed
   std::unique_ptr<router_reader> router_;
@@ -115,7 +110,7 @@ class accepted_pipes {
   std::unordered_set<pipe_id> shut_and_dead_;  // forgotten at the next EAGAIN, or when their descriptor is another's
   std::vector<probe_of> probes_;
   token_bucket shortage_{1, 1};  // lines of the log
-  pipe_id last_;
+  pipe_id last_ = 3;
 };
 
 }  // namespace troupe::bus::internal

@@ -3,8 +3,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include <troupe/bus/security.hpp>
-
 #include "zmq/greeting.hpp"
 
 namespace troupe::bus::internal {
@@ -21,50 +19,37 @@ constexpr int wanted_events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNE
 
 using answer = greeting_probe::answer;
 
-// What is there, for a side that dialled `over` this and was not understood.
-error not_understood(answer there, channel over, const endpoint& where) {
+// What is there, for a side that dialled encrypted and was not understood.
+error not_understood(answer there, const endpoint& where) {
   const std::string at = " at " + where.text();
-  const bool encrypted = over == channel::encrypted;
   switch (there) {
     case answer::nobody: return error(errc::noconnection, "nobody answers" + at);
     case answer::other: return error(errc::noconnection, "what answers" + at + " speaks no ZMTP");
     case answer::plain:
-      if (!encrypted) return error(errc::noconnection, "who answers" + at + " hung up during the handshake of ZeroMQ");
       return error(errc::not_allowed, "who answers" + at +
                                           " speaks plain text, this node encrypts there: the same "
                                           "node.encryption and node.plain_text on both sides mend it");
     case answer::curve:
-      if (encrypted)
-        return error(errc::bad_cookie, "who answers" + at + " has another cookie: the encryption does not fit");
-      return error(errc::unsupported,
-                   "who answers" + at +
-                       " encrypts, this node speaks plain text there: "
-                       "node.encryption = \"always\" encrypts on loopback, node.plain_text forbids it off");
+      return error(errc::bad_cookie, "who answers" + at + " has another cookie: the encryption does not fit");
   }
   return error(errc::noconnection);
 }
 
-error reason_of(const zmq_event& event, channel over, const endpoint& where) {
+error reason_of(const zmq_event& event, const endpoint& where) {
   switch (event.event) {
     case ZMQ_EVENT_DISCONNECTED: return error(errc::noconnection, "the other side is gone");
     case ZMQ_EVENT_CLOSED:
-    case ZMQ_EVENT_CONNECT_RETRIED: return not_understood(answer::nobody, over, where);
-    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return not_understood(answer::curve, channel::encrypted, where);
+    case ZMQ_EVENT_CONNECT_RETRIED: return not_understood(answer::nobody, where);
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return not_understood(answer::curve, where);
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-      if (event.number == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH) {
-        return not_understood(over == channel::encrypted ? answer::plain : answer::curve, over, where);
-      }
-      if (over == channel::encrypted && event.number == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC) {
-        return not_understood(answer::curve, over, where);
-      }
+      if (event.number == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH) return not_understood(answer::plain, where);
+      if (event.number == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC) return not_understood(answer::curve, where);
       [[fallthrough]];
-    default: return not_understood(answer::other, over, where);
+    default: return not_understood(answer::other, where);
   }
 }
 
-bool needs_ipv6(const endpoint& where) {
-  return where.kind == endpoint::scheme::tcp && where.host.find_first_not_of("0123456789.") != std::string::npos;
-}
+bool needs_ipv6(const endpoint& where) { return where.host.find_first_not_of("0123456789.") != std::string::npos; }
 
 }  // namespace
 
@@ -77,10 +62,10 @@ bool fill(zmq_message& message, std::span<const std::byte> header, std::span<con
 
 class dialled_pipe final : public watched {
  public:
-  dialled_pipe(dialled_pipes& owner, pipe_id id, endpoint where, channel over)
-      : watched(owner.list_), id_(id), where_(std::move(where)), over_(over), owner_(owner), monitor_(*this) {}
+  dialled_pipe(dialled_pipes& owner, pipe_id id, endpoint where)
+      : watched(owner.list_), id_(id), where_(std::move(where)), owner_(owner), monitor_(*this) {}
 
-  result<void> open(const channel_keys* keys) {
+  result<void> open(const channel_keys& keys) {
     auto made = zmq_socket_handle::open(owner_.context_, ZMQ_DEALER);
     if (!made) return made.error();
     socket = std::move(*made);
@@ -90,9 +75,9 @@ class dialled_pipe final : public watched {
                      socket.set(ZMQ_CONNECT_TIMEOUT, 3000) && socket.set(ZMQ_HANDSHAKE_IVL, 5000) &&
                      socket.set64(ZMQ_MAXMSGSIZE, longest) && socket.set(ZMQ_IPV6, needs_ipv6(where_) ? 1 : 0);
     if (!set) return zmq_failure(errc::io, "a DEALER cannot be set up");
-    if (keys != nullptr && (!socket.set_bytes(ZMQ_CURVE_SERVERKEY, keys->acceptor_public) ||
-                            !socket.set_bytes(ZMQ_CURVE_PUBLICKEY, keys->dialler_public) ||
-                            !socket.set_bytes(ZMQ_CURVE_SECRETKEY, keys->dialler_secret))) {
+    if (!socket.set_bytes(ZMQ_CURVE_SERVERKEY, keys.acceptor_public) ||
+        !socket.set_bytes(ZMQ_CURVE_PUBLICKEY, keys.dialler_public) ||
+        !socket.set_bytes(ZMQ_CURVE_SECRETKEY, keys.dialler_secret)) {
       return zmq_failure(errc::unsupported, "a DEALER cannot be encrypted");
     }
     auto events = socket.monitor(wanted_events);
@@ -134,7 +119,6 @@ class dialled_pipe final : public watched {
   [[nodiscard]] bool ended() const noexcept { return ended_.has_value() || question_; }
   [[nodiscard]] const error& why() const noexcept { return *ended_; }
   [[nodiscard]] pipe_id id() const noexcept { return id_; }
-  [[nodiscard]] channel over() const noexcept { return over_; }
 
  private:
   void over_by(const zmq_event& event) {
@@ -146,15 +130,15 @@ class dialled_pipe final : public watched {
     const bool hung_up =
         event.event == ZMQ_EVENT_DISCONNECTED ||
         (event.event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL && (event.number == EPIPE || event.number == ECONNRESET));
-    if (hung_up && !greeted_ && where_.kind == endpoint::scheme::tcp) {
+    if (hung_up && !greeted_) {
       question_ = std::make_unique<greeting_probe>(owner_.list_, [this](answer there) {
-        ended_ = not_understood(there, over_, where_);
+        ended_ = not_understood(there, where_);
         owner_.list_.may_have(*this);
       });
       if (question_->open(owner_.context_, where_, needs_ipv6(where_))) return;
       question_->shut();
     }
-    ended_ = reason_of(event, over_, where_);
+    ended_ = reason_of(event, where_);
   }
 
   class monitor_reader final : public watched {
@@ -175,7 +159,6 @@ class dialled_pipe final : public watched {
 
   const pipe_id id_;
   const endpoint where_;
-  const channel over_;
   dialled_pipes& owner_;
   monitor_reader monitor_;
   std::unique_ptr<greeting_probe> question_;  // while, and since, it is asked why the dial was cut off
@@ -191,9 +174,8 @@ dialled_pipes::dialled_pipes(std::shared_ptr<zmq_context> context, watch_list& l
 
 dialled_pipes::~dialled_pipes() { close_all(); }
 
-result<void> dialled_pipes::dial(pipe_id id, const endpoint& where, const channel_keys* keys) {
-  const channel over = keys != nullptr ? channel::encrypted : channel::plain;
-  auto pipe = std::make_unique<dialled_pipe>(*this, id, where, over);
+result<void> dialled_pipes::dial(pipe_id id, const endpoint& where, const channel_keys& keys) {
+  auto pipe = std::make_unique<dialled_pipe>(*this, id, where);
   if (auto opened = pipe->open(keys); !opened) {
     pipe->shut();
     return opened;
@@ -211,11 +193,6 @@ bool dialled_pipes::send(pipe_id id, std::span<const std::byte> header, std::spa
   if (!fill(message, header, payload)) return false;
   list_.sent_on(pipe);
   return pipe.socket.send(message, false) == zmq_outcome::done;
-}
-
-bool dialled_pipes::is_encrypted(pipe_id id) const noexcept {
-  const auto found = pipes_.find(id);
-  return found != pipes_.end() && found->second->over() == channel::encrypted;
 }
 
 void dialled_pipes::finish(dialled_pipe& pipe) {

@@ -14,16 +14,14 @@ namespace troupe::bus::internal {
 class dialled_pipe;
 
 // Owner: the transport. A DEALER has one attempt in its life: whatever its monitor says ends it, and then it is read
-// until nothing is left, before `closed`. Over tcp one that was cut off during ZeroMQ's handshake first asks why.
+// until nothing is left, before `closed`. One that was cut off during ZeroMQ's handshake first asks why.
 class dialled_pipes {
  public:
   dialled_pipes(std::shared_ptr<zmq_context> context, watch_list& list, transport_events& events,
                 const transport_settings& settings);
   ~dialled_pipes();
 
-  // `keys` for an encrypted pipe, else null.
-  [[nodiscard]] result<void> dial(pipe_id id, const endpoint& where, const channel_keys* keys);
-  [[nodiscard]] bool is_encrypted(pipe_id id) const noexcept;
+  [[nodiscard]] result<void> dial(pipe_id id, const endpoint& where, const channel_keys& keys);
   bool send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload);
   void close(pipe_id id);
   void close_all();

@@ -18,7 +18,7 @@ result<void> watch_list::add(watched& one) {
 
 void watch_list::remove(watched& one) {
   if (one.fd_ < 0) return;
-  loop_.unwatch(one.fd_);
+  loop_.unwatch(one.fd_, one);
   one.fd_ = -1;
   std::erase(has_, &one);
   std::erase(look_, &one);

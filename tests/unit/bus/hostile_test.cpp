@@ -57,8 +57,8 @@ class echo_node final : public bus::hub_events {
 // Throws what is forbidden at a port. Owner: a thread of the test.
 class stranger {
  public:
-  stranger(std::uint16_t port, bool at_encrypted, unsigned seed, std::function<void()> keep_pace)
-      : port_(port), at_encrypted_(at_encrypted), random_(seed), keep_pace_(std::move(keep_pace)) {}
+  stranger(std::uint16_t port, bool at_encrypted, unsigned seed)
+      : port_(port), at_encrypted_(at_encrypted), random_(seed) {}
 
   void throw_frames(std::size_t count) {
     for (const std::size_t until = thrown + count; thrown < until && refused < 100;) {
@@ -73,8 +73,7 @@ class stranger {
     }
   }
 
-  std::size_t thrown = 0;                      // frames, and handshakes that were left half way
-  std::atomic<std::uint64_t> well_formed = 0;  // those among them that no libzmq stops
+  std::size_t thrown = 0;  // frames, and handshakes that were left half way
   std::size_t connections = 0;
   std::size_t refused = 0;  // by the kernel
 
@@ -94,7 +93,7 @@ class stranger {
       case 4: return leave(to, open + "\2" + zmtp_length(random_() % 2 == 0 ? ~0ull >> 1 : 1ull << 40) + noise(100));
       case 5: return leave(to, open + "\2" + zmtp_length(1u << 20) + noise(5000));
       case 6: return leave(to, zmtp_greeting(3, "NULL") + zmtp_frame("before READY") + zmtp_ready());
-      case 7: return static_cast<void>(flood(to, open, rubbish));  // does not wait for our READY
+      case 7: return flood(to, open, rubbish);  // does not wait for our READY
       case 8: return begin(std::move(to));
       case 9: return greet_and_flood(std::move(to), rubbish);
       case 10: return greet_and_flood(std::move(to), of_nothing);
@@ -114,10 +113,8 @@ class stranger {
       case 5: return leave(to, open + zmtp_command("INITIATE", noise(400)));  // its turn has not come
       case 6: return leave(to, open + "\6" + zmtp_length(~0ull >> 1) + noise(100));
       case 7: return leave(to, zmtp_greeting(1, "") + zmtp_frame(hello()));
-      case 8: return static_cast<void>(flood(to, open, [this] { return zmtp_command("MESSAGE", noise(40)); }));
-      default:
-        return static_cast<void>(
-            flood(to, zmtp_greeting(3, "NULL") + zmtp_ready(), [] { return zmtp_frame(hello()); }));
+      case 8: return flood(to, open, [this] { return zmtp_command("MESSAGE", noise(40)); });
+      default: return flood(to, zmtp_greeting(3, "NULL") + zmtp_ready(), [] { return zmtp_frame(hello()); });
     }
   }
 
@@ -136,23 +133,19 @@ class stranger {
     ::setsockopt(to.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
 
-  // Many on one connection, then until the other side has read them and hung up: true when it has.
-  bool flood(const tcp_socket& to, const std::string& open, const std::function<std::string()>& next) {
+  // Many on one connection, then until the other side has hung up: at the first of them, or when it has read them all.
+  void flood(const tcp_socket& to, const std::string& open, const std::function<std::string()>& next) {
     std::string data = open;
     for (std::size_t i = 0; i < frames_each; ++i) data += next();
     thrown += frames_each;
-    if (!to.send(data)) return false;  // hung up on at the first of them
+    if (!to.send(data)) return;
     ::shutdown(to.fd(), SHUT_WR);
     static_cast<void>(to.receive_all());
-    return to.hung_up();
   }
-  // The same by one who does what libzmq wants, so that the hub gets them and must drop each. They come no faster than
-  // the node reads them: what lies unread in libzmq is bounded for a connection, not in sum.
+  // The same by one who does what ZeroMQ wants, so that the hub gets them.
   void greet_and_flood(tcp_socket to, const std::function<std::string()>& next) {
-    keep_pace_();
     raw_zmtp one(std::move(to));
-    if (!one.greet()) return;
-    if (flood(one.socket(), {}, next)) well_formed += frames_each;
+    if (one.greet()) flood(one.socket(), {}, next);
   }
 
   std::string noise(std::size_t size) {
@@ -171,7 +164,6 @@ class stranger {
   std::uint16_t port_;
   bool at_encrypted_;
   std::minstd_rand random_;
-  std::function<void()> keep_pace_;
 };
 
 std::size_t how_many() {
@@ -208,10 +200,8 @@ TEST_P(Hostile, FloodsLeaveMemoryFlatAndTheNodeServes) {
   ASSERT_TRUE(world_.until([&] { return b.ups == 1; }));
 
   std::array<std::unique_ptr<stranger>, 2> strangers;
-  const auto well_formed = [&] { return strangers[0]->well_formed + strangers[1]->well_formed; };
-  const auto keep_pace = [&] { static_cast<void>(wait_until([&] { return a.drops() + 5'000 >= well_formed(); })); };
   for (unsigned i = 0; i < 2; ++i) {
-    strangers[i] = std::make_unique<stranger>(where.port, GetParam(), i + 1, keep_pace);
+    strangers[i] = std::make_unique<stranger>(where.port, GetParam(), i + 1);
   }
   duration slowest{};
   std::uint64_t asked = 0;
@@ -259,16 +249,16 @@ TEST_P(Hostile, FloodsLeaveMemoryFlatAndTheNodeServes) {
   EXPECT_EQ(strangers[0]->refused + strangers[1]->refused, 0u);
   EXPECT_LT(grown, 8 << 20);
   EXPECT_LT(slowest, 10s);
-  EXPECT_TRUE(world_.until([&] { return a.drops() * 100 >= well_formed() * 98; }));  // some open a handshake
-  EXPECT_GE(a.drops(), connections / 4);
+  EXPECT_TRUE(world_.until([&] { return a.drops() >= connections / 4; }));
   EXPECT_EQ(a.ups, 1 + newcomers);
   EXPECT_TRUE(world_.until([&] { return a.downs == newcomers; }));
   EXPECT_EQ(b.downs, 0u);
   EXPECT_LT(a.log.count("stranger"), 50 * 5 + static_cast<std::size_t>(took.count()) * 50);  // nor does the log grow
 }
 
-// Each wrong step is answered. Who sends them without end and reads nothing must not fill our memory with answers.
-TEST(HostileReader, WhoNeverReadsIsNotAnsweredForEver) {
+// A wrong step is answered, and then whoever sent it is hung up on: who goes on sending and reads nothing must not fill
+// our memory with answers, nor hold the connection.
+TEST(HostileReader, WhoGoesOnAfterARefusalIsHungUpOn) {
   world here(form::tcp);
   echo_node a(here.options("a@host"), true);
   const auto where = a.hub->listen(bus::endpoint::parse(here.address()).value()).value();
@@ -282,20 +272,10 @@ TEST(HostileReader, WhoNeverReadsIsNotAnsweredForEver) {
                             zmtp_frame("\x93\xa6troupe\xa5zzzzz\1") + zmtp_frame(text_of(data_frame({}, "of nothing")));
   std::string some;
   for (int i = 0; i < 100; ++i) some += three;
-  std::uint64_t sent = 0;
-  const auto rounds = [&](int count) {  // two of three at least are counted as dropped; few lie unread at a time
-    for (int i = 0; i < count; i += 100) {
-      ASSERT_TRUE(reader.socket().send(some));
-      sent += 300;
-      ASSERT_TRUE(here.until([&] { return a.drops() * 3 / 2 + 3000 >= sent; }));
-    }
-  };
-  rounds(5'000);
-  const std::int64_t warm = memory_in_use();
-  rounds(95'000);
-  const std::int64_t grown = memory_in_use() - warm;
-  std::cout << "285000 frames more, none of the answers read: " << grown / 1024 << " KiB more\n";
-  EXPECT_LT(grown, 24 << 20);  // 55 MiB when all are answered
+  const std::int64_t before = memory_in_use();
+  EXPECT_TRUE(here.until([&] { return !reader.socket().send(some); }));
+  EXPECT_GE(a.drops(), 1u);
+  EXPECT_LT(memory_in_use() - before, 4 << 20);
   echo_node b(here.options("b@host"), false);
   b.hub->dial(where);
   EXPECT_TRUE(here.until([&] { return b.ups == 1; }));

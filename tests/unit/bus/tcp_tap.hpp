@@ -61,11 +61,6 @@ class tcp_socket {
     for (std::string part = receive(patience_ms); !part.empty(); part = receive(patience_ms)) out += part;
     return out;
   }
-  // In order: not by a reset, which throws away what the other side had not read.
-  [[nodiscard]] bool hung_up() const {
-    char one = 0;
-    return ::recv(fd_, &one, 1, MSG_DONTWAIT) == 0;
-  }
 
  private:
   static sockaddr_in loopback(std::uint16_t port) {

@@ -42,8 +42,8 @@ TEST(ProgramZmqPeer, SendsUntilItIsKilled) {
   }
 }
 
-// As above, but without libzmq: when a write has returned, the kernel has taken that frame, and of a socket of this
-// host that means that it has arrived. It says so after every fifty.
+// As above, but without libzmq: when a write has returned, the kernel has taken those frames, and of a socket of this
+// host that means that they have arrived. Fifty at a time, until the socket is full because nobody reads.
 constexpr int raw_frames = 20'000;
 std::string raw_text(int number) { return std::to_string(number) + std::string(200, '.'); }
 
@@ -53,9 +53,12 @@ TEST(ProgramRawPeer, WritesUntilItIsKilled) {
   auto peer = raw_zmtp::over(bus::endpoint::parse(address).value());
   const auto id = peer.join("child@host", static_cast<std::uint64_t>(::getpid()));
   ASSERT_TRUE(id.has_value());
+  std::string fifty;
   for (int i = 0; i < raw_frames; ++i) {
-    ASSERT_TRUE(peer.send(data_frame(*id, raw_text(i))));
-    if (i % 50 == 49) printf("took %d\n", i + 1), fflush(stdout);
+    fifty += zmtp_frame(text_of(data_frame(*id, raw_text(i))));
+    if (i % 50 != 49) continue;
+    ASSERT_TRUE(peer.socket().send(std::exchange(fifty, {})));
+    printf("took %d\n", i + 1), fflush(stdout);
   }
   for (;;) pause();
 }
@@ -68,12 +71,13 @@ std::size_t last_taken(const std::string& out) {
 }
 
 TEST(KilledPeer, AllThatHadArrivedComesBeforeTheDown) {
-  for (const char* kill_at : {"took 1000\n", "took 5000\n", "took 12000\n", "took 20000\n"}) {
+  for (const char* kill_at : {"took 100\n", "took 300\n", "took 500\n", "took 600\n"}) {
     world here(form::ipc);
     auto options = here.options("a@host");
     options.limits.credit_bytes = 16u << 20;  // for all of its frames
     test_node a(std::move(options));
-    // A busy reader: from its hundredth frame on until the peer is dead, so that all others lie unread by then.
+    // A busy reader: from its hundredth frame on until the peer is dead, so that all others lie unread by then, in the
+    // kernel, which takes that many.
     std::mutex mutex;
     std::condition_variable changed;
     bool dead = false;
@@ -100,7 +104,7 @@ TEST(KilledPeer, AllThatHadArrivedComesBeforeTheDown) {
     const auto frames = a.events.frames();
     for (std::size_t i = 0; i < frames.size(); ++i) ASSERT_EQ(frames[i].second, raw_text(static_cast<int>(i)));
     EXPECT_GE(frames.size(), last_taken(child.out()));
-    EXPECT_GE(last_taken(child.out()), 1000u);
+    EXPECT_GE(last_taken(child.out()), 100u);
     const auto lines = a.events.lines();
     EXPECT_TRUE(lines.back().starts_with("down ")) << lines.back();
   }
@@ -200,7 +204,7 @@ TEST(Stranger, WithPartsFloodsAndOversizeHarmsNobody) {
   for (int i = 0; i < 20'000; ++i) flood.send("y");
   for (int i = 0; i < 500; ++i) ASSERT_TRUE(b.hub->send(b.events.first(), bytes_of(std::to_string(i))));
   ASSERT_TRUE(here.until([&] { return a.events.frame_count() == 500; }));
-  EXPECT_TRUE(here.until([&] { return a.drops("stranger") + a.drops("turned_away") >= 1000; }));
+  EXPECT_TRUE(here.until([&] { return a.drops("stranger") >= 3; }));  // each is hung up on at once
   EXPECT_EQ(a.hub->counters().half_handshakes, 0u);
   EXPECT_TRUE(a.events.downs().empty());
 }

@@ -49,7 +49,7 @@ class hub {
   // errc::not_allowed for a tool, and for tcp off loopback with a weak cookie (channel_over decides what is encrypted);
   // io with the system's reason. Blocks until the loop has done it. The result has the real port.
   [[nodiscard]] virtual result<endpoint> listen(const endpoint& where) = 0;
-  // Over ZeroMQ this also ends every connection that was accepted there.
+  // Of an encrypted endpoint this also ends every connection that was accepted there.
   virtual void unlisten(const endpoint& where) = 0;
 
   // One attempt; ends in exactly one of `up` (peer_info::dial), `dial_failed`, `dial_joined`, always after this

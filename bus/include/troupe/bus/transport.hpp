@@ -61,7 +61,7 @@ class transport {
   [[nodiscard]] virtual result<void> start(transport_events& events, const transport_settings& settings) = 0;
   // The endpoint with its real port.
   [[nodiscard]] virtual result<endpoint> listen(const endpoint& where) = 0;
-  virtual void unlisten(const endpoint& where) = 0;  // ZeroMQ ends what was accepted there, too
+  virtual void unlisten(const endpoint& where) = 0;  // what was accepted there may end, too
   // One attempt; what fails later is `closed`. Frames sent at once wait for the other side.
   [[nodiscard]] virtual result<pipe_id> dial(const endpoint& where) = 0;
   // The same, encrypted: only who knows the keys gets a frame in or out. Keys are those of the call: an endpoint keeps
@@ -82,13 +82,13 @@ class transport {
   // `header` and `payload` make one frame. False when the pipe is gone: `closed` comes, or came.
   virtual bool send(pipe_id pipe, std::span<const std::byte> header, std::span<const std::byte> payload) = 0;
   // Forgets the pipe: no event of it comes any more. Frames sent before still leave, for a short time. Where one peer
-  // cannot be cut off (an accepted one over ZeroMQ), its next frame comes as a pipe newly `opened`.
+  // cannot be cut off (an accepted one that is encrypted), its next frame comes as a pipe newly `opened`.
   virtual void close(pipe_id pipe) = 0;
   virtual void stop() = 0;
 };
 
-// ZeroMQ over ipc and tcp; `on` must come from make_loop. `io_threads` are libzmq's own, shared by all transports of
-// the loop: what the first of them asks for holds. A second one pays when much is encrypted and cores are free.
+// ZeroMQ over ipc and tcp; `on` must come from make_loop. `io_threads` are libzmq's own, for what is encrypted, shared
+// by all transports of the loop: what the first of them asks for holds. A second one pays when cores are free.
 [[nodiscard]] result<std::unique_ptr<transport>> zmq_transport(loop& on, unsigned io_threads = 1);
 
 // Queues between the hubs of one OS process. The network is what joins them: names are unique in it. Thread-safe.

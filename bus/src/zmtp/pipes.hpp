@@ -1,0 +1,75 @@
+#pragma once
+// The plain pipes of a transport: those that it dialled and those that others dialled, each on a socket of its own.
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <troupe/bus/transport.hpp>
+
+#include "drop_log.hpp"
+#include "zmtp/stream.hpp"
+
+namespace troupe::bus::internal::zmtp {
+
+// Design notes.
+// * To the other side this is a DEALER that dialled, or the ROUTER that it dialled; there is no routing id here that a
+//   stranger could take, and no queue but those of the kernel and of the hub.
+// * A pipe is told of (`opened`) with its first frame. Who was accepted has `first_words` for that, and there are at
+//   most `most_strangers` of them at a time.
+// * A closed pipe goes on for `last_words` at most, until the other side has hung up: see stream.
+// Owner: the transport; the loop's thread.
+class pipes final : private stream_events, private loop_source {
+ public:
+  pipes(system_loop& loop, transport_events& events, const transport_settings& settings);
+  ~pipes() override;
+
+  [[nodiscard]] result<endpoint> listen(const endpoint& where);
+  void unlisten(const endpoint& where);  // pipes that were accepted there stay
+  // What fails later, or at once, is told by `closed`.
+  [[nodiscard]] result<pipe_id> dial(const endpoint& where);
+  bool send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload);
+  void close(pipe_id id);
+  void close_all();
+  [[nodiscard]] static bool is_one(pipe_id id) noexcept { return (id & 3) == 1; }
+
+ private:
+  class listener;
+  struct pipe;
+  struct lookup;
+
+  void accepted(listener& at, unique_fd socket);
+  void out_of_descriptors(const endpoint& where, int number);
+  void begin(pipe& one, unique_fd socket, bool connecting);
+  void begin_dial(pipe& one);
+  void connect(pipe& one, const void* address, unsigned size);
+  void looked_up(pipe_id id, const std::shared_ptr<lookup>& found);
+  void fail_soon(pipe& one, error why);
+  void fail(pipe& one, error why);
+  void forget(pipe& one);
+  [[nodiscard]] pipe* find(const stream& of) noexcept;
+  void tell_noise(const pipe& one, spoke how, const error& why);
+  [[nodiscard]] static error not_understood(const pipe& one, spoke how, const error& why);
+
+  // -- stream_events
+  void frame(stream& of, std::span<const std::byte> data) override;
+  void parts(stream& of) override;
+  void ended(stream& of, spoke how, const error& why) override;
+  // -- loop_source
+  appetite turn() override;
+
+  system_loop& loop_;
+  transport_events& events_;
+  const transport_settings& settings_;
+  stream::shared shared_;
+  std::vector<std::unique_ptr<listener>> listeners_;
+  std::unordered_map<pipe_id, std::unique_ptr<pipe>> pipes_;  // also those that are closed and have last words
+  std::unordered_map<const stream*, pipe*> by_stream_;
+  std::size_t strangers_ = 0;                     // accepted, and not opened yet
+  std::vector<std::unique_ptr<pipe>> graveyard_;  // they may be under way when they end
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  token_bucket shortage_{1, 1};  // lines of the log
+  pipe_id last_ = 1;
+};
+
+}  // namespace troupe::bus::internal::zmtp

@@ -1,0 +1,340 @@
+#include "zmtp/stream.hpp"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+namespace troupe::bus::internal::zmtp {
+namespace {
+
+constexpr std::size_t bytes_a_turn = 256u << 10;  // of one stream, before others' turn
+constexpr std::size_t kept_part = 512u << 10;    // room that a stream keeps for the next frame
+constexpr std::size_t most_written_kept = 256u << 10;
+
+error system_failure(std::string what, int number) {
+  return error(errc::noconnection, std::move(what) + ": " + std::generic_category().message(number));
+}
+
+}  // namespace
+
+unique_fd& unique_fd::operator=(unique_fd&& other) noexcept {
+  if (this != &other) {
+    close();
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+void unique_fd::close() noexcept {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+stream::stream(shared& with, unique_fd socket, side which, bool connecting)
+    : with_(with), socket_(std::move(socket)), side_(which), step_(connecting ? step::connecting : step::greeting) {}
+
+stream::~stream() { shut(); }
+
+result<void> stream::begin() {
+  if (!with_.loop.watch(socket_.get(), *this)) return error(errc::system_limit, "a socket cannot be watched");
+  if (step_ == step::connecting) want_writable(true);
+  else connected();
+  return {};
+}
+
+void stream::connected() {
+  step_ = step::greeting;
+  const auto ours = greeting();
+  const std::span<const std::byte> words = ours;
+  write(side_ == side::dialler ? words.first(opening_bytes) : words);
+}
+
+// What lies unread is read first: closed over it, the socket would reset the connection, and with it our last words.
+void stream::leave() {
+  if (!socket_) return;
+  if (step_ == step::open && !cannot_write_) {
+    write_queued();
+    ::shutdown(socket_.get(), SHUT_WR);
+    while (::recv(socket_.get(), with_.room.data(), with_.room.capacity(), MSG_DONTWAIT) > 0) {
+    }
+  }
+  shut();
+}
+
+void stream::shut() {
+  if (!socket_) return;
+  with_.loop.unwatch(socket_.get(), *this);
+  socket_.close();
+  part_ = {};
+  out_ = {};
+  held_ = {};
+}
+
+void stream::finish() {
+  if (!socket_ || finishing_) return;
+  finishing_ = true;
+  part_ = {};
+  if (step_ != step::open) held_ = {};
+  if (cannot_write_ || step_ == step::connecting) return shut();
+  if (out_from_ == out_.size()) ::shutdown(socket_.get(), SHUT_WR);
+}
+
+void stream::fail(const error& why, spoke how) {
+  shut();
+  with_.events.ended(*this, how, why);
+}
+
+// -- in
+
+void stream::readable() {
+  if (step_ == step::connecting) return writable();  // refused
+  for (std::size_t read = 0; read < bytes_a_turn;) {
+    const std::size_t had = part_.size();
+    const std::size_t missing = part_wanted_ > had ? part_wanted_ - had : 0;
+    std::array<iovec, 2> into{{{part_.data() + had, missing}, {with_.room.data(), with_.room.capacity()}}};
+    const int from = missing == 0 ? 1 : 0;
+    const ssize_t count = ::readv(socket_.get(), into.data() + from, 2 - from);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+    if (count == 0) return fail(error(errc::noconnection, "the other side is gone"), spoke_);
+    if (count < 0) return fail(system_failure("the connection broke", errno), spoke_);
+    const auto got = static_cast<std::size_t>(count);
+    read += got;
+    if (finishing_) continue;
+    part_.set_size(had + std::min(got, missing));
+    if (!take_read({with_.room.data(), got - std::min(got, missing)})) return;
+    if (got < missing + with_.room.capacity()) return;  // level-triggered: what comes now is told again
+  }
+}
+
+// `fresh` lies behind what is kept of a part. False when the stream has ended meanwhile.
+bool stream::take_read(std::span<const std::byte> fresh) {
+  if (!part_.empty()) {
+    if (part_wanted_ == 0) part_.append(std::exchange(fresh, {}));
+    if (part_.size() < part_wanted_) return true;
+    raw_bytes whole = std::exchange(part_, {});
+    std::span<const std::byte> data = whole.span();
+    if (!take(data)) return false;
+    if (!data.empty()) {
+      keep(data);
+    } else if (whole.capacity() <= kept_part) {
+      part_ = std::move(whole);
+      part_.clear();
+    }
+  }
+  if (fresh.empty()) return true;
+  if (!take(fresh)) return false;
+  if (!fresh.empty()) keep(fresh);
+  return true;
+}
+
+void stream::keep(std::span<const std::byte> rest) {
+  part_.reserve(part_wanted_);
+  part_.append(rest);
+}
+
+// Takes from the front of `data` what is whole. False when the stream has ended meanwhile.
+bool stream::take(std::span<const std::byte>& data) {
+  part_wanted_ = 0;
+  if (step_ == step::greeting && !data.empty() && !take_greeting(data)) return false;
+  while (step_ != step::greeting && !data.empty()) {
+    const auto one = cut_frame(data, with_.longest);
+    if (!one) {
+      fail(one.error(), spoke_);
+      return false;
+    }
+    part_wanted_ = one->wanted;
+    if (one->used == 0) return true;
+    if (!take_frame(one->what)) return false;
+    data = data.subspan(one->used);
+    part_wanted_ = 0;
+  }
+  return true;
+}
+
+bool stream::take_greeting(std::span<const std::byte>& data) {
+  if (!may_be_greeting(data)) {
+    fail(error(errc::bad_message, "bytes that are no ZMTP"), spoke::other);
+    return false;
+  }
+  if (data.size() < greeting_bytes) {
+    part_wanted_ = greeting_bytes;
+    return true;
+  }
+  const mechanism theirs = mechanism_of(data.first<greeting_bytes>());
+  if (theirs != mechanism::null) {
+    // Lets our greeting leave, by which the other side sees why.
+    const spoke how = theirs == mechanism::curve ? spoke::curve : spoke::other;
+    ::shutdown(socket_.get(), SHUT_WR);
+    fail(error(errc::unsupported, "another mechanism of ZMTP than NULL"), how);
+    return false;
+  }
+  spoke_ = spoke::zmtp;
+  step_ = step::ready;
+  data = data.subspan(greeting_bytes);
+  const auto ours = greeting();
+  if (side_ == side::dialler) write(std::span<const std::byte>(ours).subspan(opening_bytes));
+  write(ready(side_ == side::dialler ? socket_type::dealer : socket_type::router));
+  return true;
+}
+
+bool stream::take_frame(const frame& one) {
+  if (one.command) return take_command(one.body);
+  if (step_ != step::open) {
+    fail(error(errc::bad_message, "a message before READY"), spoke::other);
+    return false;
+  }
+  if (one.more || dropping_) {
+    dropping_ = one.more;
+    if (!dropping_) with_.events.parts(*this);
+  } else {
+    with_.events.frame(*this, one.body);
+  }
+  return !is_shut() && !finishing_;
+}
+
+bool stream::take_command(std::span<const std::byte> body) {
+  const auto what = parse_command(body);
+  if (!what) {
+    fail(what.error(), spoke::other);
+    return false;
+  }
+  if (step_ == step::ready) return open_up(*what);
+  if (what->name != "PING") return true;  // PONG, and what a later version may say
+  const auto context = parse_ping(what->data);
+  if (!context) {
+    fail(context.error(), spoke_);
+    return false;
+  }
+  write(pong(*context));
+  return true;
+}
+
+bool stream::open_up(const command& what) {
+  const auto theirs =
+      what.name == "READY" ? parse_ready(what.data) : result<socket_type>(error(errc::bad_message, "no READY"));
+  const socket_type wanted = side_ == side::dialler ? socket_type::router : socket_type::dealer;
+  if (!theirs || *theirs != wanted) {
+    fail(theirs ? error(errc::bad_message, "a ZeroMQ socket of another type") : theirs.error(), spoke::other);
+    return false;
+  }
+  step_ = step::open;
+  if (!held_.empty()) write(std::exchange(held_, {}).span());
+  return true;
+}
+
+// -- out
+
+bool stream::send(std::span<const std::byte> header, std::span<const std::byte> body) {
+  if (!socket_ || finishing_ || cannot_write_) return false;
+  const frame_head head = head_of_message(header.size() + body.size());
+  if (step_ == step::open) return write(head.span(), header, body);
+  held_.append(head.span());
+  held_.append(header);
+  held_.append(body);
+  return true;
+}
+
+bool stream::send_framed(std::span<const std::byte> messages) {
+  if (!socket_ || finishing_ || cannot_write_) return false;
+  if (step_ == step::open) return write(messages);
+  held_.append(messages);
+  return true;
+}
+
+bool stream::write(std::span<const std::byte> a, std::span<const std::byte> b, std::span<const std::byte> c) {
+  if (cannot_write_) return false;
+  std::array<std::span<const std::byte>, 3> parts{a, b, c};
+  std::size_t written = 0;
+  if (out_from_ == out_.size()) {
+    std::array<iovec, 3> from{};
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      from[i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
+    }
+    msghdr message{};
+    message.msg_iov = from.data();
+    message.msg_iovlen = from.size();
+    const ssize_t count = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+      cannot_write_ = true;  // what has arrived is read first; that will say why
+      return false;
+    }
+    written = count > 0 ? static_cast<std::size_t>(count) : 0;
+    out_.clear();
+    out_from_ = 0;
+  }
+  if (out_from_ > most_written_kept && out_from_ > out_.size() / 2) out_.drop_front(std::exchange(out_from_, 0));
+  for (std::span<const std::byte>& one : parts) {
+    const std::size_t gone = std::min(written, one.size());
+    written -= gone;
+    if (gone < one.size()) out_.append(one.subspan(gone));
+  }
+  if (!out_.empty()) want_writable(true);
+  return true;
+}
+
+void stream::writable() {
+  if (step_ == step::connecting) {
+    int number = 0;
+    socklen_t size = sizeof number;
+    ::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &number, &size);
+    if (number != 0) return fail(system_failure("nobody answers", number), spoke::nothing);
+    want_writable(false);
+    return connected();
+  }
+  write_queued();
+  if (out_from_ < out_.size()) return;
+  out_ = {};
+  out_from_ = 0;
+  want_writable(false);
+  if (!finishing_) return;
+  if (cannot_write_) return fail(error(errc::noconnection), spoke_);
+  ::shutdown(socket_.get(), SHUT_WR);
+}
+
+void stream::write_queued() {
+  while (out_from_ < out_.size()) {
+    const ssize_t count =
+        ::send(socket_.get(), out_.data() + out_from_, out_.size() - out_from_, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+    if (count < 0) {
+      cannot_write_ = true;  // what has arrived is read first; that will say why
+      out_from_ = out_.size();
+      return;
+    }
+    out_from_ += static_cast<std::size_t>(count);
+  }
+}
+
+void stream::want_writable(bool want) {
+  if (std::exchange(wants_writable_, want) != want) with_.loop.watch_writable(socket_.get(), *this, want);
+}
+
+// -- raw_bytes
+
+void raw_bytes::reserve(std::size_t capacity) {
+  if (capacity <= capacity_) return;
+  auto larger = std::make_unique_for_overwrite<std::byte[]>(capacity);
+  std::copy_n(data_.get(), size_, larger.get());
+  data_ = std::move(larger);
+  capacity_ = capacity;
+}
+
+void raw_bytes::drop_front(std::size_t count) noexcept {
+  std::copy(data_.get() + count, data_.get() + size_, data_.get());
+  size_ -= count;
+}
+
+void raw_bytes::append(std::span<const std::byte> more) {
+  if (more.empty()) return;
+  if (size_ + more.size() > capacity_) reserve(std::max({size_ + more.size(), capacity_ * 2, std::size_t{256}}));
+  std::copy(more.begin(), more.end(), data_.get() + size_);
+  size_ += more.size();
+}
+
+}  // namespace troupe::bus::internal::zmtp
