@@ -85,15 +85,22 @@ LIFE = [
     work("life", [row("start", "start to ready", "ms", "less", otp=10), row("stop", "SIGTERM to gone", "ms", "less"),
                   row("idle_rss", "idle RSS", "MiB", "less", otp=4),
                   row("idle_cpu", "an idle node's CPU", "%", "less", value=("at most", 0.1))], "troupe otp"),
+    work("release", [row("release_size", "size of its release", "MiB", "less")], "troupe otp"),
 ]
 CLUSTER = [
     work("mesh_20", [row("mesh_form", "mesh of 20 from \"connect\"", "ms", "less", otp=5),
                      row("mesh_rss", "RSS of a node in it", "MiB", "less", otp=3),
                      row("mesh_cpu", "CPU of an idle node in it", "%", "less"),
                      row("mesh_join", "one more joins", "ms", "less")], "troupe otp", quick=False),
+    work("mesh_100", [row("mesh_100_form", "mesh of 100 OS processes", "ms", "less"),
+                      row("mesh_100_rss", "RSS of a node in it", "MiB", "less"),
+                      row("mesh_100_cpu", "CPU of an idle node in it", "%", "less"),
+                      row("mesh_100_join", "one more joins", "ms", "less")], "troupe", quick=False),
     work("mesh_inproc_100", [row("inproc_form", "mesh of 100 in one OS process", "ms", "less"),
                              row("inproc_rss", "memory of each", "MiB", "less"),
                              row("inproc_cpu", "CPU of all 100, idle", "%", "less")], "troupe", quick=False),
+    work("mesh_ticks", [row("tick_cost", "a tick of one connection, asked and answered", "us", "less")], "troupe",
+         quick=False),
 ]
 
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include <troupe/cluster.hpp>
@@ -50,8 +51,8 @@ double cpu_seconds() {
          static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
-// Nodes that know the first alone, over the transport of one OS process.
-int all_in_one(double scale) {
+// Nodes that know the first alone, over the transport of one OS process. With a tick of its own: what that costs.
+int all_in_one(double scale, std::optional<std::chrono::milliseconds> tick = {}) {
   const int count = bench::scaled(scale, 100, 3);
   std::shared_ptr<bus::loop> loop = bus::make_loop();
   auto network = bus::make_inproc_network();
@@ -65,6 +66,7 @@ int all_in_one(double scale) {
     options.name = name(i) + "@test";
     options.workers = 1;
     options.node.mesh = mesh_policy::automatic;
+    if (tick) options.node.wire.tick = *tick;
     all.push_back(detail::make_bare_node(std::move(options)));
     internal::distribution_options how;
     how.loop = loop;
@@ -82,13 +84,20 @@ int all_in_one(double scale) {
     return std::all_of(all.begin(), all.end(), [&](auto& n) { return nodes(*n).size() == peers; });
   };
   while (!is_full()) std::this_thread::sleep_for(1ms);
-  bench::emit("inproc_form", bench::seconds_since(start) * 1000, "ms");
+  if (!tick) bench::emit("inproc_form", bench::seconds_since(start) * 1000, "ms");
   std::this_thread::sleep_for(std::min(1.0, scale * 5) * 1s);
-  bench::emit("inproc_rss", (bench::resident_bytes() - before) / count / (1 << 20), "MiB");
+  if (!tick) bench::emit("inproc_rss", (bench::resident_bytes() - before) / count / (1 << 20), "MiB");
   const double cpu = cpu_seconds();
   const auto idle = bench::now();
   std::this_thread::sleep_for(std::max(0.1, scale * 10) * 1s);
-  bench::emit("inproc_cpu", 100 * (cpu_seconds() - cpu) / bench::seconds_since(idle), "%");
+  const double share = (cpu_seconds() - cpu) / bench::seconds_since(idle);
+  if (tick) {
+    // Both ends of each connection ask once a tick and answer once.
+    const double ticks_a_second = 1000.0 / static_cast<double>(tick->count()) * count * static_cast<double>(peers);
+    bench::emit("tick_cost", 1e6 * share / ticks_a_second, "us");
+  } else {
+    bench::emit("inproc_cpu", 100 * share, "%");
+  }
   std::_Exit(0);
 }
 
@@ -96,9 +105,10 @@ int all_in_one(double scale) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::cerr << "usage: mesh_bench NAME COUNT | mesh_inproc_100 SCALE\n";
+    std::cerr << "usage: mesh_bench NAME COUNT | mesh_inproc_100 SCALE | mesh_ticks SCALE\n";
     return 2;
   }
   const std::string name = argv[1];
-  return name == "mesh_inproc_100" ? all_in_one(std::stod(argv[2])) : one_of_many(name);
+  if (name == "mesh_inproc_100") return all_in_one(std::stod(argv[2]));
+  return name == "mesh_ticks" ? all_in_one(std::stod(argv[2]), 200ms) : one_of_many(name);
 }

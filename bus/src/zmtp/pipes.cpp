@@ -17,7 +17,8 @@ namespace troupe::bus::internal::zmtp {
 namespace {
 
 constexpr duration first_words = std::chrono::seconds(5), last_words = std::chrono::milliseconds(200);
-constexpr duration dial_patience = std::chrono::seconds(3), full_backlog_pause = std::chrono::milliseconds(5);
+constexpr duration dial_patience = std::chrono::seconds(3), full_backlog_pause = std::chrono::milliseconds(5),
+                   shortage_pause = std::chrono::milliseconds(100);
 constexpr std::size_t most_strangers = 4096, room_bytes = 256u << 10;
 constexpr int backlog = 1024, accepts_a_turn = 64;
 
@@ -77,6 +78,7 @@ class pipes::listener final : public fd_watcher {
   listener(pipes& owner, endpoint where, unique_fd socket)
       : owner_(owner), where_(std::move(where)), socket_(std::move(socket)) {}
   ~listener() override {
+    if (pause_ != 0) owner_.loop_.cancel(pause_);
     owner_.loop_.unwatch(socket_.get(), *this);
     if (where_.kind == endpoint::scheme::ipc) ::unlink(where_.host.c_str());
   }
@@ -91,14 +93,24 @@ class pipes::listener final : public fd_watcher {
         owner_.accepted(*this, std::move(one));
         continue;
       }
-      if (errno == EMFILE || errno == ENFILE) owner_.out_of_descriptors(where_, errno);
-      return;  // nobody waits; or whoever did is gone; or the next turn may have a descriptor
+      if (errno == EMFILE || errno == ENFILE) pause(errno);
+      return;  // nobody waits, or whoever did is gone
     }
+  }
+  // Whoever waits lies in the kernel's queue meanwhile.
+  void pause(int number) {
+    owner_.out_of_descriptors(where_, number);
+    owner_.loop_.unwatch(socket_.get(), *this);
+    pause_ = owner_.loop_.at(owner_.loop_.now() + shortage_pause, [this] {
+      pause_ = 0;
+      if (!begin()) pause(errno);
+    });
   }
 
   pipes& owner_;
   const endpoint where_;
   unique_fd socket_;
+  timer_id pause_ = 0;
 };
 
 struct pipes::pipe {
@@ -194,7 +206,6 @@ void pipes::accepted(listener& at, unique_fd socket) {
   begin(one, std::move(socket), false);
 }
 
-// The kernel holds them in its queue meanwhile.
 void pipes::out_of_descriptors(const endpoint& where, int number) {
   if (!shortage_.take(loop_.now()) || settings_.log == nullptr) return;
   if (!settings_.log->enabled(log_level::error)) return;
@@ -212,6 +223,7 @@ result<pipe_id> pipes::dial(const endpoint& where) {
   pipes_.emplace(one.id, std::move(made));
   one.timer = loop_.at(loop_.now() + dial_patience, [this, &one] {
     one.timer = 0;
+    if (one.stream && !one.stream->is_connecting()) return;  // how long an answer may take, the hub knows
     fail(one, error(errc::noconnection, "nobody answers at " + one.where.text()));
   });
   begin_dial(one);

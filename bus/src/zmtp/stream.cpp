@@ -13,7 +13,7 @@ namespace troupe::bus::internal::zmtp {
 namespace {
 
 constexpr std::size_t bytes_a_turn = 256u << 10;  // of one stream, before others' turn
-constexpr std::size_t kept_part = 512u << 10;    // room that a stream keeps for the next frame
+constexpr std::size_t kept_part = 512u << 10;     // room that a stream keeps for the next frame
 constexpr std::size_t most_written_kept = 256u << 10;
 
 error system_failure(std::string what, int number) {

@@ -102,6 +102,7 @@ class stream final : public fd_watcher {
   void shut();
 
   [[nodiscard]] bool is_shut() const noexcept { return !socket_; }
+  [[nodiscard]] bool is_connecting() const noexcept { return step_ == step::connecting; }
   [[nodiscard]] bool is_ready() const noexcept { return step_ == step::open; }
   [[nodiscard]] side which() const noexcept { return side_; }
 

@@ -324,6 +324,9 @@ bool receive_awaiter<T>::fits(detail::wait_state& self, detail::envelope& candid
     return true;
   } else {
     if (candidate.type == &detail::type_of<T>) return true;
+    if constexpr (tagged<T>) {  // thousands may lie there that are something else, and say so
+      if (!candidate.type->tag.empty()) return candidate.type->tag == T::troupe_tag();
+    }
     auto is_one = [](const message& view) {
       if constexpr (tagged<T>) return view.tag() == T::troupe_tag();
       else return static_cast<bool>(from_value<T>(view.to_value()));

@@ -1,4 +1,6 @@
 // Plain connections byte by byte: what a stranger that is no libzmq may put on the socket, and what comes back.
+#include <sys/resource.h>
+
 #include <gtest/gtest.h>
 
 #include "unit/bus/raw_zmtp.hpp"
@@ -136,6 +138,21 @@ TEST_F(ZmtpPeer, IsNotHeldForEverWhenItSaysNothing) {
   EXPECT_TRUE(silent.receive_all().size() <= 64);  // our greeting, and then it is hung up on
   static_cast<void>(half.receive_all());
   EXPECT_TRUE(counted("stranger", 2));
+}
+
+TEST_F(ZmtpPeer, WaitsInTheKernelWhileNoDescriptorIsFree) {
+  tcp_socket socket;
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int lowest_free = ::dup(socket.fd());
+  ::close(lowest_free);
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(lowest_free);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_TRUE(socket.connect(where_.port));
+  EXPECT_TRUE(here_.until([&] { return a_.log.count("no descriptor is free") >= 1; }));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(raw_zmtp(std::move(socket)).greet());
 }
 
 // Frames of all lengths, cut anywhere on their way, in both directions.
