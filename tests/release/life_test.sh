@@ -48,12 +48,24 @@ expect 1 env RELEASE_CONFIG="$work/bad.toml" "$exercise" daemon
 err_has 'bad.toml:3: exercise.tik: no such key'
 expect 1 env RELEASE_CONFIG="$work/none.toml" "$exercise" start
 err_has 'none.toml'
+expect 1 env TROUPE_ENV=tset "$exercise" daemon
+err_has 'no file describes the environment "tset"'
+expect 1 env TROUPE__EXERCISE__TIK=5ms "$exercise" daemon
+err_has 'TROUPE__EXERCISE__TIK: exercise.tik: no such key'
 expect 3 "$exercise" status
 printf 'abcdefghijklmnopqrstuvwxyz\n' >"$work/cookie"
 chmod 644 "$work/cookie"
 expect 1 env RELEASE_COOKIE_FILE="$work/cookie" "$exercise" daemon
 err_has 'chmod 600'
 chmod 600 "$work/cookie"
+
+echo '== what it would start with'
+expect 0 "$exercise" config explain
+out_has '"prod"'
+expect 0 env TROUPE__EXERCISE__TICK=7ms "$exercise" config explain --env test
+out_has '"7ms"'
+out_has 'TROUPE__EXERCISE__TICK'
+out_has '--env'
 
 echo '== a daemon'
 expect 0 "$exercise" daemon --set exercise.tick=1h

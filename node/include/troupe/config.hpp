@@ -5,7 +5,9 @@
 //     keys.time("exercise.tick", 500ms, "how often the simulated user acts").between(1ms, 1h);
 //     …
 //     auto tick = config(self).get<std::chrono::milliseconds>("exercise.tick").or_exit();
-// Later wins: default of the schema, config/config.toml, --config FILE, --set key=value.
+// Later wins: default of the schema, config/config.toml (or --config FILE), config/{dev,test,prod}.toml as --env or
+// TROUPE_ENV says, the file of TROUPE_CONFIG, variables such as TROUPE__EXERCISE__TICK, --set key=value. The key
+// `node.environment` says which environment it is.
 #include <memory>
 #include <optional>
 #include <string>
@@ -117,10 +119,12 @@ class config_loader {
   config_loader& toml(std::string_view text, const std::string& name);  // the same with the text at hand
   config_loader& assignment(std::string_view text, std::string_view source = "--set");  // "exercise.tick=5ms"
   config_loader& set(std::string_view path, std::string_view text, std::string_view source);
-  [[nodiscard]] result<config> finish();  // errc::bad_config
+  // The same for a key that nothing else may have set.
+  config_loader& fix(std::string_view path, std::string_view text, std::string_view source);
+  config_loader& problem(std::string text);  // one more line of what is wrong
+  [[nodiscard]] result<config> finish();     // errc::bad_config
 
  private:
-  void problem(std::string text);
   std::shared_ptr<config::table> table_;
   std::vector<std::string> problems_;
 };

@@ -224,7 +224,10 @@ config_loader::config_loader(config_schema schema) : table_(std::make_shared<con
 
 config_loader::~config_loader() = default;
 
-void config_loader::problem(std::string text) { problems_.push_back(std::move(text)); }
+config_loader& config_loader::problem(std::string text) {
+  problems_.push_back(std::move(text));
+  return *this;
+}
 
 config_loader& config_loader::file(const std::string& path) {
   auto text = internal::read_whole_file(path);
@@ -281,6 +284,14 @@ config_loader& config_loader::set(std::string_view path, std::string_view text, 
   if (taken) table_->slots[std::string(path)] = {std::move(*taken), std::string(source)};
   else problem(std::string(source) + ": " + std::string(path) + ": " + taken.error().text());
   return *this;
+}
+
+config_loader& config_loader::fix(std::string_view path, std::string_view text, std::string_view source) {
+  auto found = table_->slots.find(path);
+  if (found != table_->slots.end() && found->second.source != "default") {
+    problem(found->second.source + ": " + std::string(path) + " cannot be set there");
+  }
+  return set(path, text, source);
 }
 
 result<config> config_loader::finish() {

@@ -127,6 +127,7 @@ const config_schema& node_config_schema() {
     using namespace std::chrono_literals;
     config_schema keys;
     keys.text("node.name", "", "name of the node, \"exercise\" or \"exercise@host\"; empty: the application's");
+    keys.text("node.environment", "dev", "set by --env or TROUPE_ENV alone: config/ENV.toml is read as well");
     keys.boolean("node.hidden", false, "connects to others without being listed");
     keys.boolean("node.distribution", true, "false: only tools of this host may connect, by the control key");
     keys.texts("node.listen", {}, "further endpoints, such as \"tcp://127.0.0.1:4370\"");

@@ -6,12 +6,11 @@
 
 #include <troupe/bus/security.hpp>
 
+#include "boot/config_sources.hpp"
 #include "boot/local_nodes.hpp"
 
 namespace troupe::internal {
 namespace {
-
-constexpr const char* default_config = "config/config.toml";
 
 struct shortcut {
   const char* option;
@@ -45,6 +44,7 @@ command_table run_table(const application& app) {
   table.options = {
       {"--name", takes::text, "NAME", "name of the node: NAME or NAME@HOST; the application's if not said"},
       {"--config", takes::text, "FILE", "read this file of configuration instead of config/config.toml", true},
+      {"--env", takes::text, "ENV", "dev, test, prod, …: also read ENV.toml beside it; else TROUPE_ENV, else dev"},
       {"--set", takes::text, "KEY=VALUE", "set a key of the configuration, over every file", true},
       {"--explain-config", takes::nothing, "", "print every key with its value, source, default and meaning, and end"},
       {"--listen", takes::text, "ENDPOINT", "listen there too: tcp://127.0.0.1:4370", true},
@@ -64,6 +64,11 @@ command_table run_table(const application& app) {
   table.example =
       table.name + " --set log.level=debug\n" + table.name + " --daemon --log-file /tmp/" + table.name + ".log";
   table.notes =
+      "Configuration, later wins: config/config.toml (or --config FILE), ENV.toml beside it, the file of "
+      "TROUPE_CONFIG, "
+      "variables such as TROUPE__LOG__LEVEL=debug for log.level, options, --set. --explain-config shows where each "
+      "value "
+      "comes from.\n"
       "SIGTERM or SIGINT stops it in order, a second one at once. Exit code 0: stopped as asked; 1: failed; 2: usage.";
   return table;
 }
@@ -85,9 +90,7 @@ result<config> load_config(const application& app, const parsed_options& given) 
   config_schema schema = node_config_schema();
   schema.merge(app.config);
   config_loader loader(std::move(schema));
-  const auto& files = given.all("config");
-  for (const std::string& file : files) loader.file(file);
-  if (files.empty() && access(default_config, F_OK) == 0) loader.file(default_config);
+  read_config_sources(find_config_sources(given, environ), loader);
   for (const shortcut& each : shortcuts) {
     if (!given.has(each.option)) continue;
     std::string text = each.fixed ? each.fixed : "";

@@ -16,7 +16,7 @@ namespace troupe::internal {
 // The value of --cookie, which is overwritten in argv, where every user of the machine can read it. Once, first of all.
 [[nodiscard]] std::optional<std::string> take_cookie(int argc, char** argv);
 
-// Schema of the node and the application; default < config/config.toml (or the --config files) < options < --set.
+// Schema of the node and the application; default < sources of config_sources.hpp < options < --set.
 [[nodiscard]] result<config> load_config(const application& app, const parsed_options& given);
 
 // What the configuration says of the node. `cookie` is that of take_cookie; without it the usual sources.
