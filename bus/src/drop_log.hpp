@@ -38,6 +38,7 @@ class drop_log {
   void drop(std::string_view cause, time_point now, std::string_view message, map fields = {});
   void count(std::string_view cause) { ++causes_[cause].count; }
   void log(log_level level, std::string_view message, map fields) const;
+  [[nodiscard]] log_sink* sink() const noexcept { return sink_; }
   [[nodiscard]] std::vector<std::pair<std::string, std::uint64_t>> counts() const;
 
  private:

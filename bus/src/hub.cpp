@@ -46,6 +46,7 @@ result<void> hub_core::begin() {
   settings.frames_under_way = (limits_.credit_bytes + limits_.frame_bytes) / frame_cost + 4096;
   settings.silence = limits_.tick * 4;
   settings.random = random_.get();
+  settings.log = drops_.sink();
   result<void> out;
   loop_.run([&] {
     out = transport_->start(*this, settings);
