@@ -43,6 +43,7 @@ constexpr std::array rows{
     row{errc::cancelled, "cancelled", error_kind::give_up},
     row{errc::running, "running", error_kind::give_up},
     row{errc::restarting, "restarting", error_kind::retry_later},
+    row{errc::not_responding, "not_responding", error_kind::retry_later},
 };
 
 const row* find(errc code) noexcept {

@@ -52,7 +52,7 @@ TEST_F(ToolAsks, PsInfoRegistryTree) {
   EXPECT_TRUE(ps.out.starts_with("PID")) << ps.out << ps.err;
   EXPECT_NE(ps.out.find("sample.counter"), std::string::npos);
   EXPECT_EQ(json({"ps", "sample", "--limit", "1", "--sort", "memory"}).items()->size(), 1u);
-  EXPECT_EQ(json({"ps", "sample", "--name", "sample.*"}).items()->size(), 4u);
+  EXPECT_EQ(json({"ps", "sample", "--name", "sample.*"}).items()->size(), 5u);
 
   outcome info = tool({"info", "sample"});
   EXPECT_NE(info.out.find("application"), std::string::npos) << info.out << info.err;
@@ -68,7 +68,7 @@ TEST_F(ToolAsks, PsInfoRegistryTree) {
   outcome tree = tool({"tree", "sample"});
   EXPECT_NE(tree.out.find("sample.supervisor"), std::string::npos) << tree.out << tree.err;
   EXPECT_NE(tree.out.find("├─ sample.counter"), std::string::npos) << tree.out;
-  EXPECT_EQ(json({"tree", "sample"}).items()->front().find("children")->items()->size(), 4u);
+  EXPECT_EQ(json({"tree", "sample"}).items()->front().find("children")->items()->size(), 5u);
 }
 
 // Two nodes of one user need nothing but each other's name: the first makes the user's cookie.

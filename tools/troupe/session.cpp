@@ -196,12 +196,13 @@ error session::patient(const error& why) const {
 int session::fail(const error& why) const { return complain(command_, why); }
 
 int ask_and_show(std::string_view command, const parsed_options& given, const std::string& function, list arguments,
-                 const std::function<std::string(const value&)>& show) {
+                 const std::function<std::string(const value&)>& show, const std::function<void(value&)>& filter) {
   int status = internal::exit_ok;
   auto here = session::open(command, given, status);
   if (!here) return status;
   auto got = here->ask(function, std::move(arguments));
   if (!got) return here->fail(got.error());
+  if (filter) filter(*got);
   if (given.has("json")) emit_json(*got);
   else emit(show(*got));
   return internal::exit_ok;

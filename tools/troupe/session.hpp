@@ -68,7 +68,9 @@ class session {
 };
 
 // session::open, then one question, then JSON with --json or what `show` makes of it. For commands that are no more.
+// `filter` changes the answer before either.
 [[nodiscard]] int ask_and_show(std::string_view command, const parsed_options& given, const std::string& function,
-                               list arguments, const std::function<std::string(const value&)>& show);
+                               list arguments, const std::function<std::string(const value&)>& show,
+                               const std::function<void(value&)>& filter = {});
 
 }  // namespace troupe::tool

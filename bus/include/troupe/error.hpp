@@ -41,6 +41,7 @@ enum class errc : std::uint16_t {
   cancelled = 26,
   running = 27,  // restart_child of a child that runs
   restarting = 28,
+  not_responding = 29,  // a server that does not answer system messages: busy, stuck, or none
 };
 
 // What a caller can do about it.

@@ -23,6 +23,11 @@ namespace troupe {
 // explicit_only: to those alone that its processes or its configuration name.
 enum class mesh_policy : std::uint8_t { automatic, explicit_only };
 
+// What global names and locks do while nodes disagree about who is there (node/GLOBAL.md). islands: within seconds the
+// nodes fall into groups in which each sees each, and every group goes on by itself. keep: nobody is given a name or a
+// lock until all agree again. quorum: as islands, but only a group with more than half of the nodes goes on.
+enum class partition_policy : std::uint8_t { islands, keep, quorum };
+
 struct node_options {
   std::string name;                 // "exercise" or "exercise@localhost"; empty: not alive, nobody can connect
   bool hidden = false;              // connects without being listed
@@ -33,6 +38,7 @@ struct node_options {
   // directory, or "node2@hostb=tcp://hostb:4370".
   std::vector<std::string> peers;
   mesh_policy mesh = mesh_policy::automatic;
+  partition_policy partition = partition_policy::islands;  // the same on every node
   // Globs of node names, "exercise-*@hostb". Tools of this host are always let in. Empty: all, none.
   std::vector<std::string> allow_nodes, deny_nodes;
   // Start waits until these are connected: then it fails (noconnection names those missing), or goes on after

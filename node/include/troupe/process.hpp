@@ -14,6 +14,7 @@
 
 #include <troupe/log.hpp>
 #include <troupe/message.hpp>
+#include <troupe/name_directory.hpp>
 #include <troupe/task.hpp>
 #include <troupe/time.hpp>
 
@@ -26,8 +27,8 @@ class node;
 // the connection is lost; a call's wait is not held. refuse: the message is dropped and counted.
 enum class when_full : std::uint8_t { park, refuse };
 
-// Whom to address: a pid, a local name, or a name on a node. Converts from each, so that every function below takes
-// all.
+// Whom to address: a pid, a local name, a name on a node, or a global name. Converts from each, so that every function
+// below takes all.
 class address {
  public:
   address(troupe::pid p) noexcept : pid_(p) {}
@@ -35,11 +36,14 @@ class address {
   address(std::string_view local_name) : name_(local_name) {}
   address(const char* local_name) : name_(local_name) {}
   address(std::string name, std::string node) noexcept : name_(std::move(name)), node_(std::move(node)) {}
+  address(const global::name& name) : name_(name.key()), node_(detail::any_node) {}
 
   [[nodiscard]] bool by_name() const noexcept { return !name_.empty(); }
   [[nodiscard]] troupe::pid pid() const noexcept { return pid_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] const std::string& node() const noexcept { return node_; }  // empty: this node
+  // Then name() is the key that the directory knows, and node() is no node's name.
+  [[nodiscard]] bool is_global() const noexcept { return node_ == detail::any_node; }
   [[nodiscard]] std::string text() const;
 
  private:

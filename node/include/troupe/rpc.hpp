@@ -11,6 +11,8 @@
 // the function returned; `maybe_executed()` tells whether it may have run.
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 
 #include <troupe/cluster.hpp>
 #include <troupe/spawn.hpp>
@@ -35,16 +37,51 @@ template <class... Args>
 
 // A call under way in a process of its own, until its outcome is taken or given up. Thread-safe.
 struct pending_call;
+}  // namespace detail
+
+// To who asked by `async_task::notify`: the outcome is there.
+struct task_ready {
+  std::uint64_t id = 0;
+  TROUPE_MESSAGE(task_ready, "task.ready", id)
+};
+
+namespace detail {
+
 using pending_work = std::move_only_function<task<result<message>>(process&)>;
 
 // `what` names it in errors: "image.resize on images@hostb". No process for it: that error is its outcome.
 [[nodiscard]] std::shared_ptr<pending_call> begin_pending(process& self, std::string what, pending_work work);
 [[nodiscard]] std::shared_ptr<pending_call> begin_pending(process& self, remote_request what);
 void give_up(pending_call& call) noexcept;
+void abandon(pending_call& call) noexcept;  // drops the outcome, ends nothing
+[[nodiscard]] pid worker_of(const pending_call& call) noexcept;
+[[nodiscard]] std::uint64_t notify_of(process& self, pending_call& call);  // the id of the `task_ready` that will come
+[[nodiscard]] bool was_stopped(pending_call& call);                        // ended by order, without an outcome
 [[nodiscard]] bool is_answered(pending_call& call);
 // True when the outcome is there, else `self` will be woken with it.
 [[nodiscard]] bool watch_pending(process& self, pending_call& call, wait_state& wait, duration limit);
 [[nodiscard]] result<message> take_pending(pending_call& call, wait_state& wait);
+[[nodiscard]] std::optional<result<message>> take_if_there(pending_call& call, wait_state& wait);
+// The same for the first of several; `unwatch` when it is over.
+[[nodiscard]] bool watch_any(process& self, std::span<pending_call* const> calls, wait_state& wait, duration limit);
+void unwatch(std::span<pending_call* const> calls) noexcept;
+
+template <class R>
+result<R> outcome_as(result<message>&& got) {
+  if (!got) return result<R>(std::move(got.error()));
+  if constexpr (std::is_void_v<R>) {
+    return {};
+  } else if constexpr (std::same_as<R, value>) {
+    return result<value>(got->to_value());
+  } else {
+    if (got->peek()->type == &type_of<R>) return result<R>(std::move(*static_cast<R*>(got->peek()->payload())));
+    error why(errc::bad_message, "an outcome of another type");
+    if constexpr (encodable<R>) {
+      if (R* content = got->template get<R>(&why)) return result<R>(std::move(*content));
+    }
+    return result<R>(std::move(why));
+  }
+}
 
 template <class T>
 concept rpc_argument = await_safe<T> && (std::is_convertible_v<const std::remove_cvref_t<T>&, std::string_view> ||
@@ -89,20 +126,7 @@ class [[nodiscard]] pending_awaiter : private detail::wait_state {
     detail::begin_wait(self_, *this, caller);
     return true;
   }
-  result<R> await_resume() {
-    auto got = detail::take_pending(call_, *this);
-    if (!got) return result<R>(std::move(got.error()));
-    if constexpr (std::is_void_v<R>) {
-      return {};
-    } else if constexpr (std::same_as<R, value>) {
-      return result<value>(got->to_value());
-    } else {
-      error why;
-      R* content = got->template get<R>(&why);
-      if (!content) return result<R>(std::move(why));
-      return result<R>(std::move(*content));
-    }
-  }
+  result<R> await_resume() { return detail::outcome_as<R>(detail::take_pending(call_, *this)); }
 
  private:
   process& self_;

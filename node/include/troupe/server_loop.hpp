@@ -9,10 +9,12 @@
 // * A handler that is a task is wrapped in one more coroutine, which answers; the loop awaits that.
 // * What a handler throws is caught here, for terminate() and the report, and then is the exit reason.
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include <troupe/call.hpp>
 #include <troupe/catalogue.hpp>
@@ -24,12 +26,43 @@ namespace troupe {
 template <class... Message>
 struct handles {};
 
+// What a handler may return instead of a plain reply: it is sent, then the server ends with `reason`; or it is sent,
+// then on_continue(process&) runs before the next message. Of a handler without a reply: then_stop, then_continue().
+template <class R>
+struct stopping {
+  stopping(R reply_given, exit_reason reason_given) : reply(std::move(reply_given)), reason(std::move(reason_given)) {}
+  R reply;
+  exit_reason reason;
+};
+template <class R>
+struct continuing {
+  explicit continuing(R reply_given) : reply(std::move(reply_given)) {}
+  R reply;
+};
+template <class R>
+[[nodiscard]] stopping<R> then_stop(R reply, exit_reason reason = exit_reason::normal()) {
+  return {std::move(reply), std::move(reason)};
+}
+template <class R = std::monostate>
+[[nodiscard]] continuing<R> then_continue(R reply = {}) {
+  return continuing<R>(std::move(reply));
+}
+
 namespace detail {
 
 struct server_start {
   pid starter;
   std::uint64_t ticket = 0;  // 0: nobody waits
   bool linked = false;
+  bool replaceable = false;
+  std::optional<global::name> name;                // taken before init
+  duration name_within = std::chrono::seconds(5);  // for that
+};
+
+// What sys.log and sys.statistics have a server keep; there while one of them is on.
+struct server_debug;
+struct drop_debug {
+  void operator()(server_debug* kept) const noexcept;
 };
 
 // What the loop knows of its server whatever the state's type. Lives in the coroutine's frame.
@@ -41,17 +74,24 @@ struct server_context {
   const void* state;
   result<value> (*show)(const void* state) = nullptr;
   value (*redact)(const void* state, value shown) = nullptr;
+  result<void> (*replace)(void* state, value with) = nullptr;  // null: not allowed, or not possible
+  void* mutable_state = nullptr;
+  std::unique_ptr<server_debug, drop_debug> debug;
   std::uint64_t handled = 0, refused = 0;
   bool suspended = false;
+  bool continuing = false;  // a handler returned then_continue
   bool given_away = false;  // the content of the last message was moved into its handler
   std::optional<exit_reason> ending;
 };
 
 enum class server_event : std::uint8_t { other, down, exit, parent_exit, system };
 
-void tell_starter(process& self, const server_start& how, bool ignored);
+void tell_starter(process& self, const server_start& how, bool ignored, pid holder = {});
+// Ends the process when another one has the name: its starter is told whose it is.
+[[nodiscard]] task<> take_global_name(process& self, const server_start* how);
 [[nodiscard]] server_event classify(server_context& context, message& received);
 void handle_system(process& self, server_context& context, message& request);
+void note_received(process& self, server_context& context, const message& received);  // while `debug` is there
 [[nodiscard]] task<> stay_suspended(process& self, server_context* context);
 [[nodiscard]] bool has_tag(const message& received, std::string_view tag);
 void refuse_fields(process& self, server_context& context, message& received, const error& why);
@@ -61,6 +101,15 @@ void refuse_cast(process& self, const error& why);
 [[nodiscard]] std::string handler_name(process& self, const char* entry, std::string_view tag);
 [[nodiscard]] exit_reason reason_of(const std::exception_ptr& failure);
 void report_end(process& self, const server_context& context, const message& last, const exit_reason& reason);
+
+template <class T>
+inline constexpr bool is_stopping = false;
+template <class R>
+inline constexpr bool is_stopping<stopping<R>> = true;
+template <class T>
+inline constexpr bool is_continuing = false;
+template <class R>
+inline constexpr bool is_continuing<continuing<R>> = true;
 
 template <class T>
 inline constexpr bool is_result = false;
@@ -155,15 +204,33 @@ class kept_content {
 };
 
 template <class R>
-value shown_reply(const R& given) {
+value shown_result(const R& given) {
   auto shown = as_result(R(given));
   return shown ? std::move(*shown) : map_of({{"error", to_value(shown.error())}});
 }
 
 template <class R>
+value shown_reply(const R& given) {
+  if constexpr (is_stopping<R> || is_continuing<R>) {
+    return shown_reply(given.reply);
+  } else if constexpr (std::same_as<R, std::monostate>) {
+    return value();
+  } else {
+    return shown_result(given);
+  }
+}
+
+template <class R>
 void answer(process& self, message& request, R&& given) {
   using type = std::remove_cvref_t<R>;
-  if constexpr (is_result<type>) {
+  if constexpr (is_stopping<type>) {
+    answer(self, request, std::move(given.reply));
+    self.exit(std::move(given.reason));
+  } else if constexpr (is_continuing<type>) {
+    answer(self, request, std::move(given.reply));
+  } else if constexpr (std::same_as<type, std::monostate>) {
+    answer_nothing(self, request);
+  } else if constexpr (is_result<type>) {
     if (!given) {
       if (request.is_call()) self.reply_error(request, std::move(given.error()));
       else refuse_cast(self, given.error());
@@ -190,7 +257,7 @@ struct server_loop {
 
   // Awaits a handler that is a task, then answers. `traced` is the handler's name, or empty.
   template <class Running>
-  static task<> finish(process& self, message* request, Running running, std::string traced) {
+  static task<> finish(process& self, server_context* context, message* request, Running running, std::string traced) {
     if constexpr (std::same_as<Running, task<>>) {
       co_await std::move(running);
       if (!traced.empty()) trace_return(self, traced, value());
@@ -198,6 +265,7 @@ struct server_loop {
     } else {
       auto given = co_await std::move(running);
       if (!traced.empty()) trace_return(self, traced, shown_reply(given));
+      if constexpr (is_continuing<decltype(given)>) context->continuing = true;
       answer(self, *request, std::move(given));
     }
   }
@@ -241,7 +309,7 @@ struct server_loop {
       traced = trace_handler(self, context.entry, content);
     using returned = std::remove_cvref_t<decltype(invoke(self, state, content, request))>;
     if constexpr (is_task<returned>) {
-      pending = finish(self, &request, invoke(self, state, content, request), std::move(traced));
+      pending = finish(self, &context, &request, invoke(self, state, content, request), std::move(traced));
     } else if constexpr (std::is_void_v<returned>) {
       invoke(self, state, content, request);
       if (!traced.empty()) [[unlikely]]
@@ -251,6 +319,7 @@ struct server_loop {
       auto given = invoke(self, state, content, request);
       if (!traced.empty()) [[unlikely]]
         trace_return(self, traced, shown_reply(given));
+      if constexpr (is_continuing<returned>) context.continuing = true;
       answer(self, request, std::move(given));
     }
   }
@@ -268,7 +337,7 @@ struct server_loop {
   template <class... M>
   static task<> dispatch(process& self, State& state, server_context& context, message& request, handles<M...>) {
     task<> pending;
-    const message_type* type = request.peek()->type;
+    [[maybe_unused]] const message_type* type = request.peek()->type;
     if (((type == &type_of<M> && (run<M>(self, state, context, request, pending), true)) || ...)) return pending;
     server_event event = classify(context, request);
     if (event == server_event::other && (run_converted<M>(self, state, context, request, pending) || ...))
@@ -311,6 +380,26 @@ struct server_loop {
       return static_cast<const State*>(state_given)->redact(std::move(shown));
     }
     return shown;
+  }
+
+  // A state that says how it is replaced, or one of fields. What fails, or throws, leaves the old one.
+  static constexpr bool can_replace = requires(State s, value v) {
+    { s.replace(std::move(v)) } -> std::same_as<result<void>>;
+  } || (encodable<State> && std::is_move_assignable_v<State>);
+  static result<void> replace(void* state_given, value with) {
+    auto& state = *static_cast<State*>(state_given);
+    if constexpr (requires {
+                    { state.replace(std::move(with)) } -> std::same_as<result<void>>;
+                  }) {
+      return state.replace(std::move(with));
+    } else if constexpr (encodable<State> && std::is_move_assignable_v<State>) {
+      auto made = from_value<State>(with);
+      if (!made) return error(errc::bad_argument, made.error().text());
+      state = std::move(*made);
+      return {};
+    } else {
+      return error(errc::unsupported, "this server's state has neither replace(value) nor TROUPE_FIELDS");
+    }
   }
 
   static duration wait_of(const State& state) {
@@ -359,10 +448,18 @@ struct server_loop {
 template <class State, class... Args>
 task<> server_body(process& self, server_start how, Args... args) {
   using loop = server_loop<State>;
+  if (how.name) {
+    auto taking = take_global_name(self, &how);
+    co_await std::move(taking);
+  }
   State state(std::move(args)...);
   server_context context(self, how, entry_of<State>(), &state);
   context.show = &loop::show;
   context.redact = &loop::redact;
+  context.mutable_state = &state;
+  if constexpr (loop::can_replace) {
+    if (how.replaceable) context.replace = &loop::replace;
+  }
   if constexpr (loop::has_init) {
     auto starting = loop::finish_init(self, &state);
     init_result began = co_await std::move(starting);
@@ -385,11 +482,20 @@ task<> server_body(process& self, server_start how, Args... args) {
       task<> pending;
       if (received) {
         current = std::move(*received);
+        if (context.debug) [[unlikely]]
+          note_received(self, context, current);
         pending = loop::dispatch(self, state, context, current, typename State::messages{});
       } else {
         pending = loop::on_silence(self, state);
       }
       if (pending) co_await std::move(pending);
+      while (context.continuing && !context.ending) {
+        context.continuing = false;
+        if constexpr (requires { state.on_continue(self); }) {
+          task<> more = begin_hook([&] { return state.on_continue(self); });
+          if (more) co_await std::move(more);
+        }
+      }
       if (context.suspended) {
         task<> quiet = stay_suspended(self, &context);
         co_await std::move(quiet);

@@ -19,6 +19,7 @@
 // * A start that fails stops the children before it, and fails with {"shutdown", {"failed_to_start_child", id,
 // reason}}.
 // * A child that answers `ignore` keeps its specification, without a process.
+// * Beyond OTP: a child may have a backoff, a growing pause before each restart.
 // Reports in the log: field "report" is "supervisor" (context child_terminated, start_error, shutdown_error, shutdown)
 // or "progress".
 #include <functional>
@@ -37,10 +38,13 @@ using enum strategy_type;
 enum class restart_type : std::uint8_t { permanent, transient, temporary };
 using enum restart_type;
 enum class child_type : std::uint8_t { worker, supervisor };
+enum class auto_shutdown_type : std::uint8_t { never, any_significant, all_significant };
+using auto_shutdown_type::all_significant, auto_shutdown_type::any_significant;
 
 [[nodiscard]] std::string_view to_string(strategy_type s) noexcept;
 [[nodiscard]] std::string_view to_string(restart_type r) noexcept;
 [[nodiscard]] std::string_view to_string(child_type c) noexcept;
+[[nodiscard]] std::string_view to_string(auto_shutdown_type a) noexcept;
 
 namespace detail {
 task<started> start_done(started outcome);
@@ -72,12 +76,22 @@ class child_start {
   std::function<task<started>(process&)> run_;
 };
 
+// The pause before a child is started again: `first`, then twice as long each time, up to `most`; `first` again after
+// it has run for longer than `most`. Its restarts count all the same, but a pause keeps them from burning the
+// intensity.
+struct restart_backoff {
+  duration first = duration::zero();  // 0: none
+  duration most = std::chrono::seconds(30);
+};
+
 struct child_spec {
   std::string id;
   child_start start;
   restart_type restart = restart_type::permanent;
   child_type type = child_type::worker;
   duration stop_within = std::chrono::seconds(5);
+  bool significant = false;  // see auto_shutdown; transient or temporary
+  restart_backoff backoff{};
 };
 
 class supervisor {
@@ -95,6 +109,11 @@ class supervisor {
     period_ = period;
     return *this;
   }
+  // Whether it ends (with `shutdown`) when significant children have ended by themselves, and are not restarted.
+  supervisor& auto_shutdown(auto_shutdown_type when) {
+    auto_shutdown_ = when;
+    return *this;
+  }
   // An id given twice is a programming error: std::invalid_argument.
   supervisor& child(child_spec spec);
   supervisor& child(std::string id, child_start start);
@@ -110,11 +129,14 @@ class supervisor {
   // Of the child added last.
   supervisor& restart(restart_type when);
   supervisor& stop_within(duration limit);
+  supervisor& significant();
+  supervisor& backoff(duration first, duration most = std::chrono::seconds(30));
 
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] strategy_type strategy() const noexcept { return strategy_; }
   [[nodiscard]] std::size_t restarts() const noexcept { return restarts_; }
   [[nodiscard]] duration period() const noexcept { return period_; }
+  [[nodiscard]] auto_shutdown_type auto_shutdown() const noexcept { return auto_shutdown_; }
   [[nodiscard]] const std::vector<child_spec>& children() const noexcept { return children_; }
 
  private:
@@ -122,10 +144,16 @@ class supervisor {
   strategy_type strategy_ = strategy_type::one_for_one;
   std::size_t restarts_ = 3;
   duration period_ = std::chrono::seconds(5);
+  auto_shutdown_type auto_shutdown_ = auto_shutdown_type::never;
   std::vector<child_spec> children_;
 };
 
 [[nodiscard]] inline supervisor supervise(std::string name) { return supervisor(std::move(name)); }
+
+// supervisor:check_childspecs. bad_argument names the child and what is wrong: no start function, a negative time, a
+// significant child that is permanent, or whose supervisor has auto_shutdown never. A start checks it too.
+[[nodiscard]] result<void> check(const supervisor& plan);
+[[nodiscard]] result<void> check(const child_spec& spec, auto_shutdown_type of = auto_shutdown_type::any_significant);
 
 // Linked to the caller, whose end ends it; finished when every child has started.
 [[nodiscard]] task<started> start_supervisor(process& self, supervisor plan);
@@ -165,6 +193,17 @@ struct ask_delete_child {  // -> nil
   std::string id;
   TROUPE_MESSAGE(ask_delete_child, "supervisor.delete_child", id)
 };
+struct child_spec_info {
+  std::string id, restart, type;
+  std::int64_t stop_within_ms = 0;  // -1: for ever
+  bool significant = false;
+  std::int64_t backoff_ms = 0;  // the first pause
+  TROUPE_FIELDS(child_spec_info, id, restart, type, stop_within_ms, significant, backoff_ms)
+};
+struct ask_childspec {  // -> child_spec_info
+  std::string id;
+  TROUPE_MESSAGE(ask_childspec, "supervisor.get_childspec", id)
+};
 struct ask_start_child {  // -> pid, or nil when the start said ignore
   std::string id;
   std::shared_ptr<const child_spec> spec;  // does not travel: only inside a node
@@ -180,6 +219,8 @@ struct ask_start_child {  // -> pid, or nil when the start said ignore
 [[nodiscard]] call_awaiter<void> terminate_child(process& self, address supervisor, std::string id);
 // Forgets the specification of a child without a process. errc: running, restarting, not_found.
 [[nodiscard]] call_awaiter<void> delete_child(process& self, address supervisor, std::string id);
+// errc: not_found.
+[[nodiscard]] call_awaiter<child_spec_info> get_childspec(process& self, address supervisor, std::string id);
 // Adds a child behind the others. errc: already_started (the text is the pid) or name_taken (known, not running) when
 // the id is there; exited with the reason of a start that failed, which leaves no specification.
 [[nodiscard]] call_awaiter<std::optional<pid>> start_child(process& self, address supervisor, child_spec spec);

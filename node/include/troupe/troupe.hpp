@@ -6,10 +6,16 @@
 #include <troupe/catalogue.hpp>
 #include <troupe/cluster.hpp>
 #include <troupe/config.hpp>
+#include <troupe/global.hpp>
+#include <troupe/group.hpp>
 #include <troupe/handle.hpp>
+#include <troupe/keyed_registry.hpp>
+#include <troupe/lock.hpp>
+#include <troupe/multi_call.hpp>
 #include <troupe/node.hpp>
 #include <troupe/rpc.hpp>
 #include <troupe/run.hpp>
 #include <troupe/server.hpp>
 #include <troupe/spawn.hpp>
 #include <troupe/supervisor.hpp>
+#include <troupe/task_stream.hpp>

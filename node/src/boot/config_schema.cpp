@@ -136,6 +136,10 @@ const config_schema& node_config_schema() {
     keys.text("node.mesh", "automatic",
               "\"automatic\": connect to every node that those it meets know; \"explicit\": to those named alone")
         .one_of({"automatic", "explicit"});
+    keys.text("node.partition", "islands",
+              "what global names and locks do while nodes disagree about who is there (node/GLOBAL.md); the same on "
+              "every node")
+        .one_of({"islands", "keep", "quorum"});
     keys.texts("node.allow", {}, "globs: nodes that may connect or be connected to; empty: all");
     keys.texts("node.deny", {}, "globs: nodes that may not, even if allowed");
     keys.texts("node.wait_for", {}, "nodes that must be connected before the application starts");

@@ -11,6 +11,8 @@
 #include "boot/config_service.hpp"
 #include "boot/user.hpp"
 #include "dist/distribution.hpp"
+#include "global/group_service.hpp"
+#include "global/service.hpp"
 #include "observe/observer.hpp"
 #include "observe/system_functions.hpp"
 #include "runtime/core.hpp"
@@ -167,8 +169,14 @@ result<std::unique_ptr<node>> node::start(node_options options) {
   internal::attach_observer(core);
   if (auto user = internal::start_user(*made); !user) return user.error();
   if (alive) {
+    network.features.emplace_back(internal::global_feature);
+    network.features.emplace_back(internal::groups_feature);
     auto joined = internal::start_distribution(core, std::move(network));
     if (!joined) return joined.error();
+  }
+  if (auto shared = internal::start_global(*made); !shared) return shared.error();
+  if (auto grouped = internal::start_groups(*made); !grouped) return grouped.error();
+  if (alive) {
     if (auto there = wait_for_nodes(*made); !there) return there.error();
   }
   return made;

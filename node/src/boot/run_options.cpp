@@ -8,6 +8,7 @@
 
 #include "boot/config_sources.hpp"
 #include "boot/local_nodes.hpp"
+#include "global/membership.hpp"
 
 namespace troupe::internal {
 namespace {
@@ -111,6 +112,8 @@ result<node_options> options_from(application& app, const config& values, std::o
   out.peers = required<std::vector<std::string>>(values, "node.peers");
   out.mesh =
       required<std::string>(values, "node.mesh") == "explicit" ? mesh_policy::explicit_only : mesh_policy::automatic;
+  out.partition =
+      parse_partition_policy(required<std::string>(values, "node.partition")).value_or(partition_policy::islands);
   out.allow_nodes = required<std::vector<std::string>>(values, "node.allow");
   out.deny_nodes = required<std::vector<std::string>>(values, "node.deny");
   out.wait_for = required<std::vector<std::string>>(values, "node.wait_for");

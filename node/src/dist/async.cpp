@@ -2,45 +2,32 @@
 //
 // Each runs in a process of its own, which waits for the answer as any caller does. The process that began it and the
 // one that makes it share a `pending_call`; who comes second finds what the first has left there.
-#include <troupe/rpc.hpp>
-
-#include <mutex>
+#include "dist/async.hpp"
 
 #include "runtime/core.hpp"
 
 namespace troupe::detail {
 
-struct pending_call {
-  pending_call(core& where, std::string what) : home(where), name(std::move(what)) {}
-
-  core& home;
-  const std::string name;
-  pid worker;  // set before anybody else knows of this
-
-  std::mutex mutex;
-  bool over = false;  // settled or given up
-  std::optional<result<message>> outcome;
-  pid waiter;  // to be woken with `reply_id`
-  std::uint64_t reply_id = 0;
-
-  // Once: what comes after the first, or after it was given up, is dropped.
-  void settle(result<message> got) {
-    pid wakes;
-    std::uint64_t id = 0;
-    {
-      std::lock_guard guard(mutex);
-      if (over) return;
-      over = true;
-      outcome.emplace(std::move(got));
-      wakes = std::exchange(waiter, pid());
-      id = reply_id;
-    }
-    if (!wakes) return;
-    envelope* wake = make_envelope<value>(signal::reply, value());
-    wake->id = id;
-    home.deliver(wakes, wake);
+void pending_call::settle(result<message> got, bool by_order) {
+  pid wakes, tells;
+  std::uint64_t id = 0;
+  {
+    std::lock_guard guard(mutex);
+    if (over) return;
+    over = true;
+    stopped = by_order;
+    outcome.emplace(std::move(got));
+    wakes = std::exchange(waiter, pid());
+    if (woken && woken->exchange(true)) wakes = pid();
+    tells = std::exchange(told, pid());
+    id = reply_id;
   }
-};
+  if (tells) home.deliver(tells, make_envelope<task_ready>(signal::message, told_id));
+  if (!wakes) return;
+  envelope* wake = make_envelope<value>(signal::reply, value());
+  wake->id = id;
+  home.deliver(wakes, wake);
+}
 
 namespace {
 
@@ -75,14 +62,7 @@ task<result<message>> ask(process& self, remote_request what) {
   co_return got;
 }
 
-task<> make_call(process& self, std::shared_ptr<pending_call> call, pending_work work) {
-  // Also when this process is ended by others: who waits is told.
-  struct at_end {
-    pending_call& call;
-    explicit at_end(pending_call& c) : call(c) {}
-    ~at_end() { call.settle(error(errc::exited, call.name + ": the process that made the call has ended")); }
-  };
-  const at_end told(*call);
+task<> make_call(process& self, settled_at_end call, pending_work work) {
   auto running = work(self);
   auto got = co_await std::move(running);
   call->settle(std::move(got));
@@ -94,7 +74,7 @@ std::shared_ptr<pending_call> begin_pending(process& self, std::string what, pen
   auto call = std::make_shared<pending_call>(self.core(), std::move(what));
   spawn_options options;
   options.entry = "troupe.call";
-  auto made = try_spawn(self, std::move(options), &make_call, call, std::move(work));
+  auto made = try_spawn(self, std::move(options), &make_call, settled_at_end(call), std::move(work));
   if (made) call->worker = made->process;
   else call->settle(made.error());
   return call;
@@ -115,6 +95,34 @@ void give_up(pending_call& call) noexcept {
   call.home.deliver(call.worker, make_envelope<exit_reason>(signal::exit_asked, exit_reason::kill()));
 }
 
+void abandon(pending_call& call) noexcept {
+  std::lock_guard guard(call.mutex);
+  call.over = true;
+  call.outcome.reset();
+  call.told = pid();
+}
+
+pid worker_of(const pending_call& call) noexcept { return call.worker; }
+
+std::uint64_t notify_of(process& self, pending_call& call) {
+  const std::uint64_t id = self.make_ref_id();
+  {
+    std::lock_guard guard(call.mutex);
+    if (!call.over) {
+      call.told = self.id();
+      call.told_id = id;
+      return id;
+    }
+  }
+  self.send(self.id(), task_ready(id));
+  return id;
+}
+
+bool was_stopped(pending_call& call) {
+  std::lock_guard guard(call.mutex);
+  return call.stopped;
+}
+
 bool is_answered(pending_call& call) {
   std::lock_guard guard(call.mutex);
   return call.over;
@@ -130,16 +138,47 @@ bool watch_pending(process& self, pending_call& call, wait_state& wait, duration
   return false;
 }
 
-result<message> take_pending(pending_call& call, wait_state& wait) {
+bool watch_any(process& self, std::span<pending_call* const> calls, wait_state& wait, duration limit) {
+  wait.reply_id = self.make_ref_id();
+  wait.deadline = wait_deadline(self, limit);
+  bool there = calls.empty();
+  const auto woken = std::make_shared<std::atomic<bool>>(false);
+  for (pending_call* call : calls) {
+    std::lock_guard guard(call->mutex);
+    there = there || call->over;
+    if (there) break;
+    call->waiter = self.id();
+    call->reply_id = wait.reply_id;
+    call->woken = woken;
+  }
+  if (there) unwatch(calls);
+  return there;
+}
+
+void unwatch(std::span<pending_call* const> calls) noexcept {
+  for (pending_call* call : calls) {
+    std::lock_guard guard(call->mutex);
+    call->waiter = pid();
+    call->woken.reset();
+  }
+}
+
+std::optional<result<message>> take_if_there(pending_call& call, wait_state& wait) {
   if (wait.found) message(std::exchange(wait.found, nullptr));  // only woke us
   std::lock_guard guard(call.mutex);
   call.waiter = pid();
   if (call.outcome) {
-    result<message> out = std::move(*call.outcome);
+    std::optional<result<message>> out = std::move(call.outcome);
     call.outcome.reset();
     return out;
   }
-  if (call.over) return error(errc::cancelled, "the outcome of " + call.name + " has been taken already");
+  if (call.over)
+    return result<message>(error(errc::cancelled, "the outcome of " + call.name + " has been taken already"));
+  return std::nullopt;
+}
+
+result<message> take_pending(pending_call& call, wait_state& wait) {
+  if (auto got = take_if_there(call, wait)) return std::move(*got);
   return error(errc::timeout, call.name + " did not answer in time; " + timeout_error(wait).text())
       .set_maybe_executed(true);
 }

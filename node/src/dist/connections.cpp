@@ -101,6 +101,7 @@ void distribution::up(const bus::peer_info& info) {
         .log(is_hidden(info) ? log_level::debug : log_level::info, "node connected",
              {{"node", info.who.name}, {"hidden", is_hidden(info)}});
   }
+  for (peer_watcher* early : watchers_) early->peer_up(event_of(*p));
   tell_subscribers("nodeup", p->name, is_hidden(info), nullptr);
   meet_mesh(p);
   pump(p);
@@ -161,10 +162,12 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
   std::vector<pid> held;
   bool hidden = false;
   error before;
+  peer_event lost;
   {
     std::lock_guard lock(p->mutex);
     if (p->state != (was_up ? peer_state::up : peer_state::dialling)) return;
     owed = std::exchange(p->owed, {});
+    if (was_up) lost = event_of(*p);
     hidden = is_hidden(p->info);
     std::size_t dropped = p->outbox_signals;
     p->outbox.clear();
@@ -206,6 +209,9 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
                                            : log_level::info,
              was_up ? "node disconnected" : "node not reached", {{"node", p->name}, {"reason", reason.message()}});
   }
+  if (was_up) {
+    for (peer_watcher* early : watchers_) early->peer_down(lost, reason);
+  }
   settle_losses(*p, owed, reason, was_up);
   for (pid sender : held) relieve(sender);
   if (was_up) tell_subscribers("nodedown", p->name, hidden, &reason);
@@ -214,6 +220,30 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
   }
   retry_later(p);
   forget_idle();
+}
+
+peer_event distribution::event_of(const peer& p) {
+  return {p.info.who.name, p.info.who.creation, is_hidden(p.info), p.info.who.features};
+}
+
+void distribution::watch(peer_watcher& who) {
+  options_.loop->run([this, &who] {
+    watchers_.push_back(&who);
+    for (auto& [id, connection] : connections_) {
+      if (connection.of->state == peer_state::up) who.peer_up(event_of(*connection.of));
+    }
+  });
+}
+
+void distribution::unwatch(peer_watcher& who) {
+  options_.loop->run([this, &who] { std::erase(watchers_, &who); });
+}
+
+void distribution::probe(const std::string& node, duration patience) {
+  peer_ptr p = find(node);
+  if (!p) return;
+  std::lock_guard lock(p->mutex);
+  if (p->state == peer_state::up) hub_->probe(p->info.id, patience);
 }
 
 // Every monitor, link and call towards the lost node is settled here, once.

@@ -33,6 +33,7 @@ result<void> distribution::start() {
   hub.self.tool = node.tool;
   hub.self.application = node.application;
   hub.self.features = {"signals", "chunks"};
+  hub.self.features.insert(hub.self.features.end(), options_.features.begin(), options_.features.end());
   hub.self.needs = {"signals"};
   hub.security.cookie = options_.cookie;
   hub.security.plain_text_allowed = node.plain_text;

@@ -9,8 +9,9 @@
 //   outbox, bounded. A dial that fails and a connection that is lost end the same way: `lose`.
 // * `obligations` are noted when a signal is appended or arrives, under the same mutex. `lose` takes them out at once,
 //   so each monitor, link and call is settled exactly once: by the signal that arrived, or by noconnection.
-// * Order at the end of a connection (hub_events): every frame that had arrived, then DOWNs and EXITs and failed calls,
-//   then `nodedown`. All come from the loop's thread, so each process sees them in that order.
+// * Order at the end of a connection (hub_events): every frame that had arrived, then the early subscribers
+//   (peer_watcher), then DOWNs and EXITs and failed calls, then `nodedown`. All come from the loop's thread, so each
+//   process sees them in that order.
 // * What cannot leave at once waits in a queue of its sender's own (backlog.cpp). A sender above the mark
 //   (`queue_bytes`) is parked, or its messages, calls and orders are refused and counted (when_full); everything else
 //   is let through, and the hub ends the connection when its reserve for that overflows.
@@ -31,6 +32,7 @@
 
 #include "dist/leading.hpp"
 #include "dist/peer.hpp"
+#include "dist/peer_watcher.hpp"
 #include "runtime/core.hpp"
 
 namespace troupe::internal {
@@ -44,6 +46,7 @@ struct distribution_options {
   std::map<std::string, std::vector<bus::endpoint>, std::less<>> peers;  // where nodes are that no run directory knows
   std::vector<std::string> wanted;  // nodes to be connected to, whenever and for as long as that is possible
   std::string cookie;
+  std::vector<std::string> features;  // told in the handshake besides those of `dist`
   duration retry_first = std::chrono::milliseconds(100), retry_last = std::chrono::seconds(30);
   std::size_t queue_bytes = 4u << 20;  // that wait for one peer: then messages are refused
 };
@@ -79,6 +82,12 @@ class distribution final : public detail::service, public detail::router, privat
   void admit_only(std::vector<std::string> allow, std::vector<std::string> deny);
   void monitor_nodes(pid subscriber, bool on, node_class which);
   void monitor_node(pid watcher, const std::string& node, bool on);
+  // The watcher is told at once of who is there already. Once `unwatch` has returned it is told nothing more; never
+  // called by a watcher's own hook.
+  void watch(peer_watcher& who);
+  void unwatch(peer_watcher& who);
+  // Asks that node for a sign of life; the connection ends when none comes within `patience`. Any thread.
+  void probe(const std::string& node, duration patience);
   [[nodiscard]] const std::vector<bus::endpoint>& endpoints() const noexcept { return endpoints_; }
   [[nodiscard]] const distribution_counters& counters() const noexcept { return counters_; }
   // {peers = {{name, creation, class, endpoint, bytes_in, …}, …}, endpoints = {…}, counters = {…}}
@@ -165,6 +174,7 @@ class distribution final : public detail::service, public detail::router, privat
   void lose(const peer_ptr& p, const error& reason, bool was_up);
   void settle_losses(const peer& p, obligations& owed, const error& reason, bool was_up);
   void tell_subscribers(std::string_view event, const std::string& name, bool hidden, const error* reason);
+  [[nodiscard]] static peer_event event_of(const peer& p);
   void forget_idle();
 
   // arrivals.cpp: the loop's thread
@@ -202,6 +212,7 @@ class distribution final : public detail::service, public detail::router, privat
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::map<bus::connection_id, connection> connections_;
   std::map<bus::dial_id, dial_plan> dials_;
+  std::vector<peer_watcher*> watchers_;
   bool left_ = false;  // the mesh, until something is connected by name again
 };
 

@@ -1,3 +1,4 @@
+#include <troupe/global.hpp>
 #include <troupe/inspect.hpp>
 #include <troupe/node.hpp>
 
@@ -77,6 +78,7 @@ value node_info(node& where) {
                  {"counters", counters_of(home.counters())},
                  {"log", log_of(home.log())},
                  {"network", internal::network_info(home)},
+                 {"global", global::info(where)},
                  {"trace", std::move(trace)}});
 }
 

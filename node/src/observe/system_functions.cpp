@@ -1,7 +1,10 @@
 #include "observe/system_functions.hpp"
 
 #include <troupe/cluster.hpp>
+#include <troupe/global.hpp>
+#include <troupe/group.hpp>
 #include <troupe/inspect.hpp>
+#include <troupe/lock.hpp>
 #include <troupe/node.hpp>
 #include <troupe/trace.hpp>
 
@@ -81,14 +84,31 @@ answer state(process& self, list given) {
   co_return out;
 }
 
-answer registry(process& self, list given) {
-  if (!given[0].is_nil() && given[0] != value("local")) {
-    co_return error(errc::unsupported, "registry: this node knows \"local\"; asked for " + given[0].print(2, 80));
-  }
+value local_names(process& self) {
   list out;
   for (const auto& [name, holder] : self.core().registered())
     out.push_back(map_of({{"name", value(name)}, {"pid", holder}}));
-  co_return value(std::move(out));
+  return value(std::move(out));
+}
+
+value global_names(process& self) {
+  list out;
+  for (auto& [name, holder] : global::registered_names(self))
+    out.push_back(map_of({{"name", std::move(name)}, {"pid", holder}, {"node", std::string(holder.node())}}));
+  return value(std::move(out));
+}
+
+answer registry(process& self, list given) {
+  if (given[0].is_nil() || given[0] == value("local")) co_return local_names(self);
+  if (given[0] == value("global")) co_return global_names(self);
+  if (given[0] == value("groups")) co_return group::list_groups(self.node());
+  if (given[0] == value("locks")) {
+    auto asking = lock::survey(self);
+    value out = co_await std::move(asking);
+    co_return out;
+  }
+  co_return error(errc::unsupported,
+                  "registry: this node knows local, global, groups and locks; asked for " + given[0].print(2, 80));
 }
 
 answer nodes_of_class(process& self, list given) {
@@ -209,7 +229,8 @@ void offer_system_functions(catalogue& offers) {
   offer("info", {}, "map", info, "info(): what this node is and has counted");
   offer("process_info", {"any", "list"}, "map", process_info, "process_info(process, items): one process from inside");
   offer("tree", {"any"}, "any", tree, "tree(supervisor): the supervision tree below it, or all of them");
-  offer("registry", {"text"}, "list", registry, "registry(\"local\"): registered names and their pids");
+  offer("registry", {"text"}, "any", registry,
+        "registry(\"local|global|locks\"): registered names and their pids; who holds and who waits for locks");
   offer("state", {"any"}, "any", state, "state(process): what a server holds");
   offer("nodes", {"text"}, "list", nodes_of_class, "nodes(\"visible|hidden|connected|this|known\"): connected nodes");
   offer("connect", {"text"}, "boolean", connect_to, "connect(node): connects this node to another one");

@@ -1,5 +1,7 @@
 #include <troupe/server.hpp>
 
+#include <deque>
+
 #include "runtime/core.hpp"
 #include "runtime/process_private.hpp"
 
@@ -10,7 +12,8 @@ namespace {
 struct start_answer {
   std::uint64_t ticket = 0;
   bool ignored = false;
-  TROUPE_MESSAGE(start_answer, "troupe.started", ticket, ignored)
+  pid holder;  // of its global name, when that is another process
+  TROUPE_MESSAGE(start_answer, "troupe.started", ticket, ignored, holder)
 };
 
 template <class T>
@@ -29,7 +32,7 @@ std::optional<start_answer> answer_in(const message& m) {
 
 constexpr std::size_t shown_depth = 6, shown_width = 1000;  // of messages and states in reasons and in the log
 
-std::string server_name(process& self, const char* entry) {
+std::string shown_name(process& self, const char* entry) {
   std::string name = self.name();
   return name.empty() ? std::string(entry) : name;
 }
@@ -60,14 +63,15 @@ task<> see_end(process& self, spawned child) {
 }
 
 bool is_system_tag(std::string_view tag) noexcept {
-  return tag == "sys.get_state" || tag == "sys.get_status" || tag == "sys.suspend" || tag == "sys.resume" ||
-         tag == "sys.terminate";
+  return tag.starts_with("sys.") &&
+         (tag == "sys.get_state" || tag == "sys.get_status" || tag == "sys.suspend" || tag == "sys.resume" ||
+          tag == "sys.terminate" || tag == "sys.replace_state" || tag == "sys.log" || tag == "sys.statistics");
 }
 
 value status_of(process& self, const detail::server_context& context, bool suspended) {
   auto state = context.show(context.state);
   map out;
-  out.emplace_back("name", server_name(self, context.entry));
+  out.emplace_back("name", shown_name(self, context.entry));
   out.emplace_back("pid", self.id());
   out.emplace_back("status", suspended ? "suspended" : "running");
   out.emplace_back("parent", context.parent ? value(context.parent) : value());
@@ -150,12 +154,69 @@ task<result<void>> stop_server(process& self, address server, exit_reason reason
   co_return error(errc::exited, why.text());
 }
 
+// -- sys
+
+namespace sys {
+namespace {
+
+template <class R, class Request>
+task<result<R>> ask(process& self, address server, Request request, duration limit) {
+  auto got = co_await call<R>(self, server, std::move(request)).within(limit);
+  if (got || got.error() != errc::timeout) co_return got;
+  co_return error(errc::not_responding, server.text() + " has not answered " + std::string(Request::troupe_tag()) +
+                                            " within " + std::to_string(limit / std::chrono::milliseconds(1)) +
+                                            " ms: it is busy or stuck, or no server");
+}
+
+}  // namespace
+
+task<result<value>> get_state(process& self, address server, duration limit) {
+  return ask<value>(self, std::move(server), sys_get_state(), limit);
+}
+task<result<value>> get_status(process& self, address server, duration limit) {
+  return ask<value>(self, std::move(server), sys_get_status(), limit);
+}
+task<result<void>> replace_state(process& self, address server, value state, duration limit) {
+  return ask<void>(self, std::move(server), sys_replace_state(std::move(state)), limit);
+}
+task<result<void>> suspend(process& self, address server, duration limit) {
+  return ask<void>(self, std::move(server), sys_suspend(), limit);
+}
+task<result<void>> resume(process& self, address server, duration limit) {
+  return ask<void>(self, std::move(server), sys_resume(), limit);
+}
+task<result<void>> log(process& self, address server, std::size_t events, duration limit) {
+  return ask<void>(self, std::move(server), sys_log(value(events)), limit);
+}
+task<result<value>> log_get(process& self, address server, duration limit) {
+  return ask<value>(self, std::move(server), sys_log(value("get")), limit);
+}
+task<result<void>> statistics(process& self, address server, bool on, duration limit) {
+  return ask<void>(self, std::move(server), sys_statistics(on ? "true" : "false"), limit);
+}
+task<result<value>> statistics_get(process& self, address server, duration limit) {
+  return ask<value>(self, std::move(server), sys_statistics("get"), limit);
+}
+
+}  // namespace sys
+
 namespace detail {
 
 // -- starting
 
-void tell_starter(process& self, const server_start& how, bool ignored) {
-  if (how.ticket) self.send(how.starter, start_answer(how.ticket, ignored));
+void tell_starter(process& self, const server_start& how, bool ignored, pid holder) {
+  if (how.ticket) self.send(how.starter, start_answer(how.ticket, ignored, holder));
+}
+
+task<> take_global_name(process& self, const server_start* how) {
+  value asked = name_request(*how->name, self.id(), how->name_within);
+  const duration patience =
+      how->name_within == wait_forever ? wait_forever : how->name_within + std::chrono::seconds(1);
+  auto holder = co_await call<pid>(self, name_keeper, std::move(asked)).within(patience);
+  if (!holder) self.exit(exit_reason(holder.error()));
+  if (*holder == self.id()) co_return;
+  tell_starter(self, *how, false, *holder);
+  self.exit(how->ticket ? exit_reason::normal() : exit_reason(list_of({"already_started", *holder})));
 }
 
 task<started> await_started(process& self, server_start how, result<spawned> made, std::string name, duration limit) {
@@ -178,13 +239,15 @@ task<started> await_started(process& self, server_start how, result<spawned> mad
     co_await std::move(forgetting);
     co_return started::failed(got->get<down>()->reason);
   }
-  if (got && !answer_in(*got)->ignored) {
+  const pid holder = got ? answer_in(*got)->holder : pid();
+  if (got && !answer_in(*got)->ignored && !holder) {
     self.demonitor(child.monitor);
     co_return started::ok(child.process);
   }
   if (!got) self.exit(child.process, exit_reason::kill());
   auto ending = see_end(self, child);
   co_await std::move(ending);
+  if (holder) co_return started::already_started(holder);
   if (got) co_return started::ignore();
   co_return started::failed(exit_reason(error(errc::timeout, "init has not returned in time")));
 }
@@ -230,6 +293,104 @@ server_event classify(server_context& context, message& received) {
   return server_event::other;
 }
 
+struct server_debug {
+  std::size_t most = 0;  // events
+  std::deque<value> events;
+  bool counting = false;
+  time_point began{};  // of whichever was first
+  std::uint64_t received = 0, calls = 0;
+};
+void drop_debug::operator()(server_debug* kept) const noexcept { delete kept; }
+
+namespace {
+
+server_debug& debug_of(process& self, server_context& context) {
+  if (!context.debug) {
+    context.debug.reset(new server_debug);
+    context.debug->began = self.now();
+  }
+  return *context.debug;
+}
+
+void drop_unused(server_context& context) {
+  if (context.debug && context.debug->most == 0 && !context.debug->counting) context.debug.reset();
+}
+
+result<value> do_log(process& self, server_context& context, const value& what) {
+  if (what == value("get")) {
+    list out;
+    if (context.debug) out.assign(context.debug->events.begin(), context.debug->events.end());
+    return value(std::move(out));
+  }
+  const std::int64_t* count = what.integer();
+  if (!count || *count < 0 || *count > 10'000)
+    return error(errc::bad_argument, "sys.log: \"get\" or a number of events up to 10000 expected");
+  if (*count == 0 && !context.debug) return value();
+  server_debug& kept = debug_of(self, context);
+  kept.most = static_cast<std::size_t>(*count);
+  while (kept.events.size() > kept.most) kept.events.pop_front();
+  drop_unused(context);
+  return value();
+}
+
+result<value> do_statistics(process& self, server_context& context, const std::string& what) {
+  if (what == "true") {
+    server_debug& kept = debug_of(self, context);
+    kept.counting = true;
+    kept.began = self.now();
+    kept.received = kept.calls = 0;
+    return value();
+  }
+  if (what == "false") {
+    if (context.debug) context.debug->counting = false;
+    drop_unused(context);
+    return value();
+  }
+  if (what != "get") return error(errc::bad_argument, "sys.statistics: \"true\", \"false\" or \"get\" expected");
+  if (!context.debug || !context.debug->counting)
+    return error(errc::not_found, "statistics are not switched on: sys.statistics true");
+  const server_debug& kept = *context.debug;
+  return map_of({{"running_us", (self.now() - kept.began) / std::chrono::microseconds(1)},
+                 {"reductions", process_private::reductions(self).load(std::memory_order_relaxed)},
+                 {"messages_in", kept.received},
+                 {"calls_in", kept.calls}});
+}
+
+result<value> do_replace(process& self, server_context& context, value with) {
+  if (!context.replace)
+    return error(errc::not_allowed, shown_name(self, context.entry) +
+                                        ": its server_options do not allow replace_state, or its state has "
+                                        "neither replace(value) nor TROUPE_FIELDS");
+  try {
+    auto done = context.replace(context.mutable_state, std::move(with));
+    if (!done) return done.error();
+  } catch (const std::exception& thrown) {
+    return error(errc::exception, thrown.what());
+  }
+  self.log().warning("the state of a server was replaced", {{"server", shown_name(self, context.entry)}});
+  return value();
+}
+
+void handle_debug(process& self, server_context& context, message& request, const std::string& tag) {
+  error why;
+  result<value> done = why;
+  if (tag == "sys.log") {
+    auto* asked = request.get<sys_log>(&why);
+    done = asked ? do_log(self, context, asked->what) : result<value>(why);
+  } else if (tag == "sys.statistics") {
+    auto* asked = request.get<sys_statistics>(&why);
+    done = asked ? do_statistics(self, context, asked->what) : result<value>(why);
+  } else {
+    auto* asked = request.get<sys_replace_state>(&why);
+    done = asked ? do_replace(self, context, std::move(asked->state)) : result<value>(why);
+  }
+  if (!request.is_call()) return;
+  if (done) self.reply(request, std::move(*done));
+  else self.reply_error(request, std::move(done.error()));
+}
+
+}  // namespace
+
 void handle_system(process& self, server_context& context, message& request) {
   const std::string tag = request.tag();
   if (tag == "sys.get_state") {
@@ -245,10 +406,25 @@ void handle_system(process& self, server_context& context, message& request) {
     } else {
       refuse_fields(self, context, request, why);
     }
-  } else {
+  } else if (tag == "sys.suspend" || tag == "sys.resume") {
     context.suspended = tag == "sys.suspend";
+  } else {
+    handle_debug(self, context, request, tag);
   }
   answer_nothing(self, request);
+}
+
+void note_received(process& self, server_context& context, const message& received) {
+  if (is_system_tag(received.tag())) return;
+  server_debug& kept = *context.debug;
+  ++kept.received;
+  if (received.is_call()) ++kept.calls;
+  if (kept.most == 0) return;
+  if (kept.events.size() >= kept.most) kept.events.pop_front();
+  value shown = context.redact(context.state, received.to_value());
+  kept.events.push_back(map_of({{"at_us", (self.now() - kept.began) / std::chrono::microseconds(1)},
+                                {"call", received.is_call()},
+                                {"message", std::move(shown)}}));
 }
 
 task<> stay_suspended(process& self, server_context* context) {
@@ -275,14 +451,14 @@ void refuse_fields(process& self, server_context& context, message& received, co
     return;
   }
   self.log().warning("message refused: wrong fields",
-                     {{"server", server_name(self, context.entry)},
+                     {{"server", shown_name(self, context.entry)},
                       {"why", told.text()},
                       {"message", received.to_value().print(shown_depth, shown_width)}});
 }
 
 void refuse_unknown(process& self, server_context& context, message& received) {
   ++context.refused;
-  std::string name = server_name(self, context.entry);
+  std::string name = shown_name(self, context.entry);
   std::string content = received.to_value().print(shown_depth, shown_width);
   if (received.is_call()) {
     self.exit(exit_reason(list_of({"function_clause", name + ": no handler takes the call " + content})));
@@ -299,7 +475,7 @@ void refuse_cast(process& self, const error& why) {
 }
 
 std::string handler_name(process& self, const char* entry, std::string_view tag) {
-  std::string base = server_name(self, entry) + ".";
+  std::string base = shown_name(self, entry) + ".";
   return tag.starts_with(base) ? std::string(tag) : base.append(tag);
 }
 
@@ -314,7 +490,7 @@ void report_end(process& self, const server_context& context, const message& las
   if (last && context.given_away) shown_last = "\"" + last.tag() + "\", too long to keep: its handler took it";
   else if (last) shown_last = context.redact(context.state, last.to_value()).print(shown_depth, shown_width);
   self.log().error("server ends: " + reason.text(), {{"report", "server"},
-                                                     {"server", server_name(self, context.entry)},
+                                                     {"server", shown_name(self, context.entry)},
                                                      {"reason", reason.term()},
                                                      {"last_message", std::move(shown_last)},
                                                      {"state", std::move(shown_state)}});

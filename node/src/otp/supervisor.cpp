@@ -25,6 +25,15 @@ std::string_view to_string(restart_type r) noexcept {
 }
 std::string_view to_string(child_type c) noexcept { return c == child_type::supervisor ? "supervisor" : "worker"; }
 
+std::string_view to_string(auto_shutdown_type a) noexcept {
+  switch (a) {
+    case auto_shutdown_type::never: return "never";
+    case any_significant: return "any_significant";
+    case all_significant: return "all_significant";
+  }
+  return "?";
+}
+
 namespace detail {
 
 task<started> start_done(started outcome) { co_return outcome; }
@@ -63,6 +72,40 @@ supervisor& supervisor::stop_within(duration limit) {
   return *this;
 }
 
+supervisor& supervisor::significant() {
+  if (children_.empty()) throw std::invalid_argument("supervisor " + name_ + ": significant() follows a child");
+  children_.back().significant = true;
+  return *this;
+}
+supervisor& supervisor::backoff(duration first, duration most) {
+  if (children_.empty()) throw std::invalid_argument("supervisor " + name_ + ": backoff() follows a child");
+  children_.back().backoff = {first, most};
+  return *this;
+}
+
+result<void> check(const child_spec& spec, auto_shutdown_type of) {
+  auto wrong = [&spec](const std::string& what) {
+    return result<void>(error(errc::bad_argument, "child \"" + spec.id + "\": " + what));
+  };
+  if (!spec.start) return wrong("it has no start function");
+  if (spec.stop_within < duration::zero()) return wrong("stop_within is negative");
+  if (spec.backoff.first < duration::zero() || spec.backoff.most < spec.backoff.first)
+    return wrong("its backoff's first pause is negative, or longer than the longest");
+  if (spec.significant && spec.restart == permanent)
+    return wrong("a significant child is transient or temporary, not permanent");
+  if (spec.significant && of == auto_shutdown_type::never)
+    return wrong("it is significant, but its supervisor has auto_shutdown never");
+  return {};
+}
+
+result<void> check(const supervisor& plan) {
+  for (const child_spec& spec : plan.children()) {
+    if (auto fits = check(spec, plan.auto_shutdown()); !fits)
+      return error(errc::bad_argument, "supervisor " + plan.name() + ", " + fits.error().text());
+  }
+  return {};
+}
+
 namespace {
 
 // Each child has a deadline of its own.
@@ -94,6 +137,9 @@ call_awaiter<void> terminate_child(process& self, address supervisor, std::strin
 }
 call_awaiter<void> delete_child(process& self, address supervisor, std::string id) {
   return call<void>(self, std::move(supervisor), ask_delete_child(std::move(id)));
+}
+call_awaiter<child_spec_info> get_childspec(process& self, address supervisor, std::string id) {
+  return call<child_spec_info>(self, std::move(supervisor), ask_childspec(std::move(id)));
 }
 call_awaiter<std::optional<pid>> start_child(process& self, address supervisor, child_spec spec) {
   ask_start_child ask(spec.id);

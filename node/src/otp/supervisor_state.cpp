@@ -2,57 +2,19 @@
 
 #include <algorithm>
 
+#include "otp/stop_process.hpp"
+#include "otp/supervisor_report.hpp"
 #include "runtime/process_private.hpp"
 
 namespace troupe::internal {
-namespace {
 
-error start_error(const started& outcome) {
-  if (outcome.what() == started::kind::already_started) return {errc::already_started, outcome.process().text()};
-  return {errc::exited, outcome.reason().text()};
-}
-
-// Runs the user's start function. What it throws is a start that failed, not the supervisor's end.
-task<started> run_start(process& self, child_start start) {
-  std::exception_ptr thrown;
-  try {
-    auto running = start(self);
-    started outcome = co_await std::move(running);
-    co_return outcome;
-  } catch (...) {
-    thrown = std::current_exception();
-  }
-  co_return started::failed(detail::reason_of(thrown));
-}
-
-// Waits until `watch` says that its process has ended. Nothing when it has not within `limit`.
-task<std::optional<exit_reason>> await_end(process& self, ref watch, duration limit) {
-  auto ended = [&watch](const message& m) {
-    return m.peek()->type == &detail::type_of<down> && static_cast<const down*>(m.peek()->payload())->monitor == watch;
-  };
-  auto got = co_await self.receive_if(ended, limit);
-  if (!got) co_return std::nullopt;
-  co_return got->get<down>()->reason;
-}
-
-// The exit message of a process that has ended, if it has come.
-task<std::optional<exit_reason>> take_exit(process& self, pid process) {
-  auto its_exit = [&process](const message& m) {
-    return m.peek()->type == &detail::type_of<exit_message> &&
-           static_cast<const exit_message*>(m.peek()->payload())->from == process;
-  };
-  auto got = co_await self.receive_if(its_exit, duration::zero());
-  if (!got) co_return std::nullopt;
-  co_return got->get<exit_message>()->reason;
-}
-
-}  // namespace
-
-supervisor_state::supervisor_state(troupe::supervisor plan) : plan_(std::move(plan)) {
+supervisor_state::supervisor_state(troupe::supervisor plan)
+    : plan_(std::move(plan)), restarts_(plan_.restarts(), plan_.period()) {
   for (const child_spec& spec : plan_.children()) children_.push_back({spec, {}, false});
 }
 
 task<init_result> supervisor_state::init(process& self) {
+  if (auto fits = check(plan_); !fits) co_return init_result::stop(exit_reason(fits.error()));
   self.trap_exits(true);
   detail::process_private::trace(self).fetch_or(detail::trace_flag::supervisor, std::memory_order_relaxed);
   for (position at = 0; at < children_.size(); ++at) {
@@ -75,15 +37,7 @@ task<init_result> supervisor_state::init(process& self) {
 
 std::vector<child_info> supervisor_state::on(const ask_which_children&) const {
   std::vector<child_info> out;
-  for (const child& c : children_) {
-    child_info info;
-    info.id = c.spec.id;
-    if (c.process) info.pid = c.process;
-    info.status = c.process ? "running" : c.restarting ? "restarting" : "undefined";
-    info.type = to_string(c.spec.type);
-    info.restart = to_string(c.spec.restart);
-    out.push_back(std::move(info));
-  }
+  for (const child& c : children_) out.push_back(info_of(c.spec, c.process, c.restarting));
   return out;
 }
 
@@ -131,6 +85,7 @@ result<void> supervisor_state::on(const ask_delete_child& ask) {
 task<supervisor_state::start_reply> supervisor_state::on(process& self, ask_start_child ask) {
   if (!ask.spec || !ask.spec->start)
     co_return error(errc::unsupported, "a start function does not travel: start_child works inside a node");
+  if (auto fits = check(*ask.spec, plan_.auto_shutdown()); !fits) co_return fits.error();
   const position known = find(ask.spec->id);
   if (known != nowhere) {
     if (children_[known].process) co_return error(errc::already_started, children_[known].process.text());
@@ -146,6 +101,20 @@ task<supervisor_state::start_reply> supervisor_state::on(process& self, ask_star
   if (!ignored || children_[at].spec.restart == temporary) children_.pop_back();
   if (ignored) co_return std::optional<pid>();
   co_return start_error(outcome);
+}
+
+result<child_spec_info> supervisor_state::on(const ask_childspec& ask) const {
+  const position at = find(ask.id);
+  if (at == nowhere) return error(errc::not_found, "no child " + ask.id);
+  const child_spec& spec = children_[at].spec;
+  child_spec_info out;
+  out.id = spec.id;
+  out.restart = to_string(spec.restart);
+  out.type = to_string(spec.type);
+  out.stop_within_ms = spec.stop_within == wait_forever ? -1 : spec.stop_within / std::chrono::milliseconds(1);
+  out.significant = spec.significant;
+  out.backoff_ms = spec.backoff.first / std::chrono::milliseconds(1);
+  return out;
 }
 
 // -- ends and restarts
@@ -165,11 +134,40 @@ task<> supervisor_state::child_ended(process& self, position at, exit_reason rea
     report(self, "child_terminated", children_[at], children_[at].process, reason);
   children_[at].process = {};
   if (!again) {
-    if (spec.restart == temporary) children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(at));
+    const child_spec ended = spec;
+    if (ended.restart == temporary) children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(at));
+    end_if_significant(self, ended);
     co_return;
   }
-  auto restarting = restart(self, at);
-  co_await std::move(restarting);
+  const duration pause = children_[at].pause.next(children_[at].spec.backoff, self.now());
+  if (pause == duration::zero()) {
+    auto restarting = restart(self, at);
+    co_await std::move(restarting);
+    co_return;
+  }
+  // Its siblings stop now, not when it is started.
+  std::string id = children_[at].spec.id;
+  if (plan_.strategy() != one_for_one) {
+    auto stopping = stop_from(self, plan_.strategy() == one_for_all ? 0 : at);
+    co_await std::move(stopping);
+  }
+  try_later(self, find(id), pause);
+}
+
+void supervisor_state::end_if_significant(process& self, const child_spec& ended) {
+  if (!ended.significant || plan_.auto_shutdown() == auto_shutdown_type::never) return;
+  const bool others =
+      std::ranges::any_of(children_, [](const child& c) { return c.spec.significant && (c.process || c.restarting); });
+  if (plan_.auto_shutdown() == all_significant && others) return;
+  self.log().notice("supervisor ends: its significant child has ended",
+                    {{"supervisor", plan_.name()}, {"child", ended.id}});
+  self.exit(exit_reason::shutdown());
+}
+
+void supervisor_state::try_later(process& self, position at, duration pause) {
+  children_[at].restarting = true;
+  if (pause > duration::zero()) self.send_after(pause, self.id(), try_again(children_[at].spec.id));
+  else self.send(self.id(), try_again(children_[at].spec.id));
 }
 
 task<> supervisor_state::restart(process& self, position at) {
@@ -186,8 +184,7 @@ task<> supervisor_state::restart(process& self, position at) {
     auto starting = start_one(self, i);
     started outcome = co_await std::move(starting);
     if (outcome || outcome.what() == started::kind::ignore) continue;
-    children_[i].restarting = true;
-    self.send(self.id(), try_again(children_[i].spec.id));
+    try_later(self, i, children_[i].pause.next(children_[i].spec.backoff, self.now()));
     co_return;
   }
 }
@@ -199,20 +196,7 @@ task<> supervisor_state::on(process& self, try_again again) {
 }
 
 void supervisor_state::count_restart(process& self, const std::string& id) {
-  const time_point now = self.now();
-  while (!restarts_.empty() && now - restarts_.front() > plan_.period()) restarts_.pop_front();
-  restarts_.push_back(now);
-  if (restarts_.size() <= plan_.restarts()) return;
-  self.log().error("supervisor gives up: too many restarts",
-                   {{"report", "supervisor"},
-                    {"context", "shutdown"},
-                    {"supervisor", plan_.name()},
-                    {"child", id},
-                    {"reason", "reached_max_restart_intensity"},
-                    {"restarts", restarts_.size()},
-                    {"allowed", plan_.restarts()},
-                    {"period_ms", plan_.period() / std::chrono::milliseconds(1)}});
-  self.exit(exit_reason::shutdown());
+  if (!restarts_.count(self.now())) give_up(self, plan_.name(), id, restarts_);
 }
 
 task<> supervisor_state::terminate(process& self, const exit_reason&) { return stop_from(self, 0); }
@@ -226,7 +210,8 @@ task<started> supervisor_state::start_one(process& self, position at) {
   c.restarting = false;
   if (outcome) {
     c.process = outcome.process();
-    report_progress(self, c);
+    c.pause.ran(self.now());
+    report_progress(self, plan_.name(), c.spec, c.process);
   } else if (outcome.what() != started::kind::ignore) {
     report(self, "start_error", c, outcome.process(), outcome.reason());
   }
@@ -237,27 +222,11 @@ task<> supervisor_state::stop_one(process& self, position at) {
   const pid process = children_[at].process;
   if (!process) co_return;
   const duration limit = children_[at].spec.stop_within;
-  const ref watch = self.monitor(process);
-  const bool at_once = limit <= duration::zero();
-  self.exit(process, at_once ? exit_reason::kill() : exit_reason::shutdown());
-  auto waiting = await_end(self, watch, at_once ? std::chrono::seconds(5) : limit);
-  auto reason = co_await std::move(waiting);
-  if (!reason && !at_once) {
-    self.exit(process, exit_reason::kill());
-    auto killing = await_end(self, watch, std::chrono::seconds(5));
-    reason = co_await std::move(killing);
-  }
-  const bool seen = reason.has_value();
-  auto taking = take_exit(self, process);
-  auto told = co_await std::move(taking);
-  if (told) reason = std::move(told);  // it had ended by itself: its monitor knows only noproc
-  // A process that holds its worker cannot be stopped: it is reported, and ends when it lets go.
-  if (!seen) self.demonitor(watch);
-  if (!reason) reason = exit_reason("killed");
+  auto stopping = stop_process(self, process, limit);
+  const stopped seen = co_await std::move(stopping);
   child& c = children_[at];
-  const bool asked = reason->is("shutdown") || reason->is("noproc") || (at_once && reason->is("killed")) ||
-                     (reason->is_normal() && c.spec.restart != permanent);
-  if (!asked) report(self, "shutdown_error", c, process, *reason);
+  if (!stopped_as_asked(seen.reason, limit <= duration::zero(), c.spec.restart == permanent))
+    report(self, "shutdown_error", c, process, seen.reason);
   c.process = {};
 }
 
@@ -288,31 +257,16 @@ value supervisor_state::state() const {
   value children = to_value(on(ask_which_children()));
   return map_of({{"name", plan_.name()},
                  {"strategy", to_string(plan_.strategy())},
-                 {"restarts", restarts_.size()},
+                 {"restarts", restarts_.recent()},
                  {"allowed", plan_.restarts()},
                  {"period_ms", plan_.period() / std::chrono::milliseconds(1)},
+                 {"auto_shutdown", to_string(plan_.auto_shutdown())},
                  {"children", std::move(children)}});
 }
 
 void supervisor_state::report(process& self, std::string_view context, const child& about, pid process,
                               const exit_reason& reason) const {
-  self.log().error("supervisor report: " + std::string(context) + " " + about.spec.id + ": " + reason.text(),
-                   {{"report", "supervisor"},
-                    {"context", context},
-                    {"supervisor", plan_.name()},
-                    {"child", about.spec.id},
-                    {"child_pid", process ? value(process) : value()},
-                    {"reason", reason.term()},
-                    {"restart", to_string(about.spec.restart)},
-                    {"child_type", to_string(about.spec.type)}});
-}
-
-void supervisor_state::report_progress(process& self, const child& about) const {
-  self.log().info("started " + about.spec.id, {{"report", "progress"},
-                                               {"supervisor", plan_.name()},
-                                               {"child", about.spec.id},
-                                               {"child_pid", about.process},
-                                               {"child_type", to_string(about.spec.type)}});
+  report_child(self, context, plan_.name(), about.spec, process, reason);
 }
 
 }  // namespace troupe::internal

@@ -1,24 +1,17 @@
 #pragma once
 // The server that a supervisor is. Children are few: found by a look through the list.
-#include <deque>
 #include <string>
 #include <vector>
 
-#include <troupe/supervisor.hpp>
+#include "otp/restarts.hpp"
 
 namespace troupe::internal {
-
-// "Try again to start it": sent to itself after a restart that failed.
-struct try_again {
-  std::string id;
-  TROUPE_MESSAGE(try_again, "supervisor.try_again", id)
-};
 
 class supervisor_state {
  public:
   static constexpr const char* entry = "supervisor";
   using messages = handles<ask_which_children, ask_count_children, ask_restart_child, ask_terminate_child,
-                           ask_delete_child, ask_start_child, try_again>;
+                           ask_delete_child, ask_start_child, ask_childspec, try_again>;
   using start_reply = result<std::optional<pid>>;
 
   explicit supervisor_state(troupe::supervisor plan);
@@ -30,6 +23,7 @@ class supervisor_state {
   task<result<void>> on(process& self, ask_terminate_child ask);
   result<void> on(const ask_delete_child& ask);
   task<start_reply> on(process& self, ask_start_child ask);
+  result<child_spec_info> on(const ask_childspec& ask) const;
   task<> on(process& self, try_again again);
   task<> on_exit(process& self, exit_message& ended);
   void on_down(process& self, down& ended);  // of a child that ended after we had stopped waiting for it
@@ -41,6 +35,7 @@ class supervisor_state {
     child_spec spec;
     pid process;
     bool restarting = false;
+    restart_pause pause{};
   };
   using position = std::size_t;
   static constexpr position nowhere = static_cast<position>(-1);
@@ -53,14 +48,15 @@ class supervisor_state {
   task<> child_ended(process& self, position at, exit_reason reason);
   task<> restart(process& self, position at);
   void count_restart(process& self, const std::string& id);  // ends the supervisor when there were too many
+  void try_later(process& self, position at, duration pause);
+  void end_if_significant(process& self, const child_spec& ended);  // of a child that is not restarted
 
   void report(process& self, std::string_view context, const child& about, pid process,
               const exit_reason& reason) const;
-  void report_progress(process& self, const child& about) const;
 
   troupe::supervisor plan_;
   std::vector<child> children_;
-  std::deque<time_point> restarts_;
+  restart_counter restarts_;
 };
 
 }  // namespace troupe::internal

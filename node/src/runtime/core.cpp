@@ -243,7 +243,9 @@ errc core::deliver(pid to, envelope* e) {
 errc core::deliver(const address& to, envelope* e) {
   if (!to.by_name()) return deliver(to.pid(), e);
   errc why = errc::noproc;
-  if (!to.node().empty() && to.node() != life_->name) {
+  if (to.is_global()) {
+    if (auto found = find_name(to)) return deliver(*found, e);
+  } else if (!to.node().empty() && to.node() != life_->name) {
     if (router_) return router_->route(to.name(), to.node(), e);
     why = errc::noconnection;
   } else if (auto found = whereis(to.name())) {
@@ -251,6 +253,12 @@ errc core::deliver(const address& to, envelope* e) {
   }
   undeliverable(to, e, why);
   return why;
+}
+
+result<pid> core::find_name(const address& to) const {
+  if (!to.is_global()) return whereis(to.name());
+  if (auto* directory = directory_.load(std::memory_order_acquire)) return directory->whereis(to.name());
+  return error(errc::noproc, "this node keeps no global names");
 }
 
 pid core::holdable() noexcept {

@@ -44,13 +44,6 @@ class router {
   virtual errc route(const std::string& name, const std::string& node, envelope* e) = 0;
 };
 
-// Names that are not local ({global, name} and the like, later).
-class name_directory {
- public:
-  virtual ~name_directory() = default;
-  [[nodiscard]] virtual result<pid> whereis(const value& name) = 0;
-};
-
 // Watches the machine: traces, crash reports, counters. Every hook is called on the thread of the process concerned and
 // must neither block nor throw. Hooks of a traced process are called only while its trace flag is set.
 class probe {
@@ -145,6 +138,9 @@ class core {
   void answer_call(pid caller, std::uint64_t id, error why);
   void set_router(router* r) noexcept { router_ = r; }
   void set_probe(probe* p) noexcept { probe_ = p; }
+  void set_directory(name_directory* d) noexcept { directory_.store(d, std::memory_order_release); }
+  // The pid behind a local or global name, as this node knows it. errc::noproc.
+  [[nodiscard]] result<pid> find_name(const address& to) const;
   [[nodiscard]] probe* watching() const noexcept { return probe_; }
   // The process that runs on this thread, when it may be parked (when_full); `hold` parks it at its next wait, until
   // it gets as many `relieved`. For the router.
@@ -237,6 +233,7 @@ class core {
   std::uint64_t life_key_;
   router* router_ = nullptr;
   probe* probe_ = nullptr;
+  std::atomic<name_directory*> directory_{nullptr};
   pid user_;
   std::atomic<std::uint64_t> refs_{1};
   std::atomic<std::size_t> live_{0};

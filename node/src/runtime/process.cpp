@@ -12,6 +12,7 @@ using detail::signal;
 
 std::string address::text() const {
   if (name_.empty()) return pid_.text();
+  if (is_global()) return "the global name " + detail::name_in_key(name_).print(4, 100);
   return node_.empty() ? name_ : name_ + " on " + node_;
 }
 
@@ -120,10 +121,11 @@ ref process::monitor(const address& target) {
   e->id = id_of_monitor;
   detail::monitor_entry entry;
   if (target.by_name()) {
-    entry.name = target.name();
-    entry.node = target.node().empty() ? std::string(core_->life()->name) : target.node();
-    if (target.node().empty() || target.node() == core_->life()->name) {
-      if (auto found = core_->whereis(target.name())) entry.target = *found;
+    const bool global = target.is_global();
+    entry.name = global ? detail::name_in_key(target.name()).print(4, 100) : target.name();
+    entry.node = global ? "global" : target.node().empty() ? std::string(core_->life()->name) : target.node();
+    if (global || target.node().empty() || target.node() == core_->life()->name) {
+      if (auto found = core_->find_name(target)) entry.target = *found;
     }
   } else {
     entry.target = target.pid();

@@ -191,6 +191,9 @@ void open_library(lua_State* L) {
   open_servers(L);
   open_catalogue(L);
   open_rpc(L);
+  open_global(L);
+  open_tasks(L);
+  open_groups(L);
   open_dbg(L);
   open_help(L);
   remember_library(L);

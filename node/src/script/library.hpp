@@ -24,6 +24,9 @@ void open_timers(lua_State* L);      // timer_functions.cpp
 void open_servers(lua_State* L);     // server_functions.cpp: call, server, supervisor, sys
 void open_catalogue(lua_State* L);   // catalogue_functions.cpp: app, the offered functions as globals
 void open_rpc(lua_State* L);         // rpc_functions.cpp
+void open_global(lua_State* L);      // global_functions.cpp
+void open_tasks(lua_State* L);       // task_functions.cpp
+void open_groups(lua_State* L);      // group_functions.cpp: pg
 void open_dbg(lua_State* L);         // dbg.cpp
 void open_help(lua_State* L);        // help.cpp: help
 
@@ -33,7 +36,7 @@ void set_functions(lua_State* L, std::initializer_list<luaL_Reg> functions);
 void set_table(lua_State* L, const char* name, std::initializer_list<luaL_Reg> functions);
 void set_globals(lua_State* L, std::initializer_list<luaL_Reg> functions);
 
-// pid, "name", {"name", "node"} or {name = , node = }.
+// pid, "name", {"name", "node"}, {name = , node = } or {global = name}.
 [[nodiscard]] address check_address(lua_State* L, int index);
 // How long a call may take: milliseconds at `index`, else `otherwise`; never longer than the evaluation may.
 [[nodiscard]] duration check_duration(lua_State* L, int index, duration otherwise);

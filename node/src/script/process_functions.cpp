@@ -26,6 +26,13 @@ address check_address(lua_State* L, int index) {
   }
   if (lua_istable(L, index)) {
     index = lua_absindex(L, index);
+    lua_getfield(L, index, "global");
+    if (!lua_isnil(L, -1)) {
+      const global::name shared(to_value(L, -1));
+      lua_pop(L, 1);
+      return address(shared);
+    }
+    lua_pop(L, 1);
     std::array<std::string, 2> parts;
     constexpr std::array<const char*, 2> keys{"name", "node"};
     for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -38,7 +45,8 @@ address check_address(lua_State* L, int index) {
       lua_pop(L, 1);
     }
     auto node = complete_node_name(parts[1]);
-    luaL_argcheck(L, !parts[0].empty() && node, index, "a name and a node expected: {\"name\", \"node@host\"}");
+    luaL_argcheck(L, !parts[0].empty() && node, index,
+                  "a name and a node expected: {\"name\", \"node@host\"}, or {global = name}");
     if (*node == self.node().name()) return address(parts[0]);
     return address(parts[0], *node);
   }

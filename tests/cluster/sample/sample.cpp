@@ -2,6 +2,7 @@
 #include <troupe/run.hpp>
 #include <troupe/server.hpp>
 #include <troupe/spawn.hpp>
+#include <troupe/task_supervisor.hpp>
 
 #include <cstdlib>
 
@@ -61,6 +62,7 @@ troupe::supervisor tree(troupe::node& n) {
     co_return troupe::started::ignore();
   };
   auto plan = troupe::supervise("sample.supervisor").at_most(2, 60s);
+  plan.child(troupe::task_supervisor("sample.tasks"));
   plan.server<Counter>("sample.counter");
   plan.child("first", first).stop_within(60s);
   plan.child("second", second).child("third", third);

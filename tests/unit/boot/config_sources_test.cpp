@@ -90,8 +90,8 @@ TEST_F(ConfigSources, BadInputNamesWhereItStands) {
             path("test.toml") + ":2: chat.task: no such key; did you mean chat.tasks?");
   EXPECT_EQ(load({}, {"TROUPE__CHAT__TASKS=anywhere"}).error().text(),
             "TROUPE__CHAT__TASKS: chat.tasks: \"anywhere\" is none of remote, local");
-  EXPECT_EQ(load({}, {"TROUPE__CHAT__TALKERS=2"}).error().text(),
-            "TROUPE__CHAT__TALKERS: chat.talkers: no such key; did you mean chat.most_talkers?");
+  EXPECT_EQ(load({}, {"TROUPE__CHAT__MOST_TALKER=2"}).error().text(),
+            "TROUPE__CHAT__MOST_TALKER: chat.most_talker: no such key; did you mean chat.most_talkers?");
   EXPECT_TRUE(load({}, {"TROUPE_CONFIG=/nowhere/host.toml"}).error().text().contains("/nowhere/host.toml"));
   EXPECT_TRUE(load({"--env", "../etc"}).error().text().contains("\"../etc\" is no name of an environment"));
   write("config.toml", "[node]\nenvironment = \"prod\"\n");

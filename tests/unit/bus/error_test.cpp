@@ -9,7 +9,7 @@ namespace troupe {
 namespace {
 
 TEST(Error, NamesAndKinds) {
-  for (unsigned n = 0; n <= static_cast<unsigned>(errc::restarting); ++n) {
+  for (unsigned n = 0; n <= static_cast<unsigned>(errc::not_responding); ++n) {
     const auto code = static_cast<errc>(n);
     EXPECT_EQ(errc_from(to_string(code)), code) << n;
   }

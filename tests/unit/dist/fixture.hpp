@@ -33,6 +33,8 @@ struct member_options {
   bool knows_all = true;  // where one, two and three are
   std::vector<std::string> address_book = {};
   std::vector<std::string> wanted = {}, allow = {}, deny = {};
+  std::vector<std::string> features = {};
+  unsigned workers = 1;
 };
 
 // One node with its network. The loop and the inproc network are the fixture's.
@@ -63,6 +65,7 @@ class cluster_fixture : public testing::Test {
     detail::bare_node_options options;
     options.name = name;
     options.creation = given.creation;
+    options.workers = given.workers;
     options.node.offers = std::move(given.offers);
     options.node.hidden = given.hidden;
     options.node.wire = given.wire;
@@ -82,6 +85,7 @@ class cluster_fixture : public testing::Test {
     }
     for (const std::string& other : given.address_book) network.peers[other] = {place(other)};
     network.wanted = given.wanted;
+    network.features = given.features;
     network.retry_first = std::chrono::milliseconds(20);
     out.network = internal::start_distribution(out.core(), std::move(network)).or_exit();
     out.door = out.machine->make_handle().or_exit();

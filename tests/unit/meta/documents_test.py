@@ -33,6 +33,15 @@ struct Store { using messages = troupe::handles<Save>; Saved on(const Save&); };
 troupe::task<> resizer(troupe::process& self);
 troupe::supervisor inner_tree();
 int fail(const std::string& why);
+struct Image { std::string bits; TROUPE_MESSAGE(Image, "image", bits) };
+struct Look { std::string path; TROUPE_MESSAGE(Look, "look", path) };
+struct Hit { bool hit = false; TROUPE_MESSAGE(Hit, "hit", hit) };
+struct Cache { using messages = troupe::handles<Look>; Hit on(const Look&); };
+double brightness(const Image& picture);
+std::int64_t size_of(const std::string& path);
+inline Image picture;
+inline std::string path;
+inline std::vector<std::string> paths;
 """
 
 DECLARATION = re.compile(r"(struct|class|enum|using|template)\b|[\w:<>]+ \w+\(.*\) \{$")
@@ -75,7 +84,7 @@ def wrapped(page, first, lines):
     if "co_await" in body:
         function = f"troupe::task<> statements(troupe::process& self, troupe::node* node) {{\n{body}\n}}"
     else:
-        function = f"int statements() {{\n{body}\nreturn 0; }}"
+        function = f"int statements(troupe::process& self) {{\n{body}\nreturn 0; }}"
     return f"namespace block_{first} {{\n" + "\n".join(declarations) + "\n" + function + "\n}\n"
 
 

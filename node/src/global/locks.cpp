@@ -1,0 +1,121 @@
+#include <troupe/lock.hpp>
+
+#include <algorithm>
+#include <set>
+
+#include <troupe/node.hpp>
+
+#include "global/messages.hpp"
+#include "global/service.hpp"
+
+namespace troupe::lock {
+
+using namespace internal;
+
+namespace {
+
+constexpr duration margin = std::chrono::seconds(1);  // the service ends a wait by itself, and says so
+
+// Who waits for whom: for each waiting pid the holders of what it waits for.
+using graph = std::map<pid, std::set<pid>>;
+
+graph graph_of(const list& locks) {
+  graph out;
+  for (const value& one : locks) {
+    if (one.text_at("state") != "waits") continue;
+    for (const value& other : locks) {
+      if (other.text_at("state") == "held" && *other.find("resource") == *one.find("resource")) {
+        out[*one.find("pid")->process()].insert(*other.find("pid")->process());
+      }
+    }
+  }
+  return out;
+}
+
+// Every cycle that begins at its smallest pid, found by walking on from it.
+void walk(const graph& waits, pid first, std::vector<pid>& path, std::set<pid>& dead, list& out) {
+  auto next = waits.find(path.back());
+  if (next == waits.end()) return;
+  for (const pid holder : next->second) {
+    if (holder == first) {
+      list cycle;
+      for (const pid p : path) cycle.emplace_back(p);
+      out.emplace_back(std::move(cycle));
+      return;
+    }
+    if (holder < first || dead.contains(holder)) continue;
+    dead.insert(holder);
+    path.push_back(holder);
+    walk(waits, first, path, dead, out);
+    path.pop_back();
+  }
+}
+
+list cycles_in(const list& locks) {
+  const graph waits = graph_of(locks);
+  list out;
+  for (const auto& [first, holders] : waits) {
+    std::vector<pid> path{first};
+    std::set<pid> dead;
+    walk(waits, first, path, dead, out);
+  }
+  return out;
+}
+
+bool is_entry(const value& one) {
+  const value* holder = one.find("pid");
+  return holder && holder->process() && one.find("resource") && one.find("requester");
+}
+
+}  // namespace
+
+task<result<std::int64_t>> set_lock(process& self, id what, duration within) {
+  const bool endless = within == wait_forever;
+  lock_asked asked(what.resource(), what.requester(),
+                   endless ? -1 : std::chrono::duration_cast<std::chrono::microseconds>(within).count());
+  const duration patience = endless ? wait_forever : within + margin;
+  auto got = co_await call<std::int64_t>(self, keeper_name, std::move(asked)).within(patience);
+  // Should it have been given while this process did not look, nobody would give it back.
+  if (!got && got.error() == errc::timeout) self.send(keeper_name, unlock_asked(what.resource(), what.requester()));
+  co_return got;
+}
+
+task<result<bool>> del_lock(process& self, id what) {
+  unlock_asked asked(what.resource(), what.requester());
+  auto got = co_await call<bool>(self, keeper_name, std::move(asked));
+  co_return got;
+}
+
+void guard::release() noexcept {
+  if (process* holder = std::exchange(self_, nullptr)) {
+    holder->send(keeper_name, unlock_asked(what_.resource(), what_.requester()));
+  }
+}
+
+task<result<guard>> acquire(process& self, value resource, duration within) {
+  id what(std::move(resource), value(self.id()));
+  auto asking = set_lock(self, what, within);
+  auto fence = co_await std::move(asking);
+  if (!fence) co_return result<guard>(fence.error());
+  co_return result<guard>(std::in_place, self, std::move(what), *fence);
+}
+
+task<value> survey(process& self, duration within) {
+  list locks, missing;
+  for (const std::string& node : global::members(self.node())) {
+    const address to = node == self.node().name() ? address(keeper_name) : address(keeper_name, node);
+    locks_asked asked;
+    auto got = co_await call<value>(self, to, std::move(asked)).within(within);
+    if (!got || !got->items()) {
+      missing.emplace_back(node);
+      continue;
+    }
+    for (value& one : *got->items()) {
+      if (is_entry(one)) locks.push_back(std::move(one));
+    }
+  }
+  list cycles = cycles_in(locks);
+  co_return map_of({{"locks", std::move(locks)}, {"cycles", std::move(cycles)}, {"missing", std::move(missing)}});
+}
+
+}  // namespace troupe::lock

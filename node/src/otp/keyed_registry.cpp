@@ -1,0 +1,269 @@
+// Design notes
+// * The table is shared memory under one mutex, so that a look-up costs no message. A server, the registry's child in
+//   the tree, monitors whoever has an entry, and removes what a dead one had. Between an end and that, entries of the
+//   dead are skipped by whoever reads, and a unique key is given to the next who asks.
+// * When the server ends the table stays; the next one monitors everybody anew.
+#include <troupe/keyed_registry.hpp>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include <troupe/node.hpp>
+
+namespace troupe {
+namespace {
+
+// To the registry's server: somebody has an entry. Stays inside the node.
+struct watch_process {
+  pid process;
+  TROUPE_MESSAGE(watch_process, "registry.watch", process)
+};
+
+}  // namespace
+
+struct keyed_registry::table {
+  table(std::string name_given, keys kind_given) : name(std::move(name_given)), kind(kind_given) {}
+
+  const std::string name;
+  const keys kind;
+  mutable std::mutex mutex;
+  std::map<std::string, std::vector<entry>, std::less<>> entries;  // by the key's text; in the order of their coming
+  std::map<pid, std::set<std::string>> by_process;                 // the texts of its keys
+  std::size_t count = 0;
+  std::map<std::string, value, std::less<>> metadata;
+  std::vector<std::string> listeners;
+  pid server;
+  const troupe::node* home = nullptr;  // while the server runs
+
+  [[nodiscard]] static std::string text_of(const value& key) { return key.print(100, static_cast<std::size_t>(-1)); }
+
+  // -- under the mutex
+  [[nodiscard]] bool lives(pid process) const { return !home || home->exists(process); }
+  void put_in(std::string text, entry added) {
+    by_process[added.process].insert(text);
+    entries[std::move(text)].push_back(std::move(added));
+    ++count;
+  }
+  // What `fits` of those of this process under this key.
+  template <class Fits>
+  void take_out(const std::string& text, pid process, Fits fits, std::vector<entry>& out) {
+    const auto found = entries.find(text);
+    if (found == entries.end()) return;
+    std::vector<entry>& all = found->second;
+    auto gone = std::stable_partition(all.begin(), all.end(),
+                                      [&](const entry& one) { return one.process != process || !fits(one); });
+    count -= static_cast<std::size_t>(all.end() - gone);
+    std::move(gone, all.end(), std::back_inserter(out));
+    all.erase(gone, all.end());
+    const bool others = std::ranges::any_of(all, [&](const entry& one) { return one.process == process; });
+    if (all.empty()) entries.erase(found);
+    if (others) return;
+    const auto keys = by_process.find(process);
+    if (keys == by_process.end()) return;
+    keys->second.erase(text);
+    if (keys->second.empty()) by_process.erase(keys);
+  }
+
+  void tell(process& self, event what, const entry& one) const {
+    std::vector<std::string> to;
+    {
+      std::lock_guard lock(mutex);
+      to = listeners;
+    }
+    for (const std::string& listener : to) {
+      list content{value(what == event::registered ? "register" : "unregister"), value(name), one.key,
+                   value(one.process)};
+      if (what == event::registered) content.push_back(one.content);
+      self.send(listener, value(std::move(content)));
+    }
+  }
+};
+
+namespace {
+
+// The registry's child in the tree.
+struct registry_server {
+  static constexpr const char* entry = "registry";
+  using messages = handles<watch_process>;
+
+  explicit registry_server(std::shared_ptr<keyed_registry::table> shared_given) : shared(std::move(shared_given)) {}
+  ~registry_server() {
+    std::lock_guard lock(shared->mutex);
+    if (shared->server != me) return;
+    shared->server = pid();
+    shared->home = nullptr;
+  }
+  void init(process& self) {
+    me = self.id();
+    std::vector<pid> all;
+    {
+      std::lock_guard lock(shared->mutex);
+      shared->server = me;
+      shared->home = &self.node();
+      for (const auto& [one, keys] : shared->by_process) all.push_back(one);
+    }
+    for (const pid one : all) self.monitor(one);
+  }
+  void on(process& self, const watch_process& ask) const { self.monitor(ask.process); }
+  void on_down(process& self, down& ended) const {
+    std::vector<keyed_registry::entry> removed;
+    {
+      std::lock_guard lock(shared->mutex);
+      const auto found = shared->by_process.find(ended.process);
+      if (found == shared->by_process.end()) return;
+      const std::set<std::string> keys = found->second;
+      for (const std::string& key : keys)
+        shared->take_out(key, ended.process, [](const auto&) { return true; }, removed);
+    }
+    for (const auto& one : removed) shared->tell(self, keyed_registry::event::unregistered, one);
+  }
+  [[nodiscard]] value state() const {
+    std::lock_guard lock(shared->mutex);
+    return map_of({{"name", shared->name},
+                   {"keys", shared->kind == keyed_registry::unique ? "unique" : "duplicate"},
+                   {"entries", shared->count}});
+  }
+
+  std::shared_ptr<keyed_registry::table> shared;
+  pid me;
+};
+
+}  // namespace
+
+keyed_registry::keyed_registry(std::string name, keys kind) : table_(std::make_shared<table>(std::move(name), kind)) {}
+
+const std::string& keyed_registry::name() const noexcept { return table_->name; }
+
+child_spec keyed_registry::spec() const {
+  auto start = [shared = table_](process& up) { return start_link<registry_server>(up, shared->name, shared); };
+  return {.id = table_->name, .start = std::move(start)};
+}
+
+result<void> keyed_registry::add(process& self, value key, value content) const {
+  const entry added{std::move(key), self.id(), std::move(content)};
+  std::string text = table::text_of(added.key);
+  std::vector<entry> dead;
+  pid server;
+  {
+    std::lock_guard lock(table_->mutex);
+    if (!table_->server)
+      return error(errc::noproc, "the registry " + table_->name + " is not running: its spec() belongs into the tree");
+    if (table_->kind == keys::unique) {
+      const auto held = table_->entries.find(text);
+      if (held != table_->entries.end()) {
+        const pid holder = held->second.front().process;
+        if (table_->lives(holder)) return error(errc::name_taken, holder.text());
+        table_->take_out(text, holder, [](const entry&) { return true; }, dead);  // its DOWN is under way
+      }
+    }
+    if (!table_->by_process.contains(self.id())) server = table_->server;
+    table_->put_in(std::move(text), added);
+  }
+  for (const entry& one : dead) table_->tell(self, event::unregistered, one);
+  if (server) self.send(server, watch_process(self.id()));
+  table_->tell(self, event::registered, added);
+  return {};
+}
+
+void keyed_registry::remove(process& self, const value& key) const {
+  std::vector<entry> removed;
+  {
+    std::lock_guard lock(table_->mutex);
+    table_->take_out(table::text_of(key), self.id(), [](const entry&) { return true; }, removed);
+  }
+  for (const entry& one : removed) table_->tell(self, event::unregistered, one);
+}
+void keyed_registry::remove_match(process& self, const value& key, const value& content) const {
+  std::vector<entry> removed;
+  {
+    std::lock_guard lock(table_->mutex);
+    table_->take_out(table::text_of(key), self.id(), [&](const entry& one) { return one.content == content; }, removed);
+  }
+  for (const entry& one : removed) table_->tell(self, event::unregistered, one);
+}
+
+result<value> keyed_registry::update(process& self, const value& key,
+                                     const std::function<value(const value&)>& change) const {
+  if (table_->kind != keys::unique) return error(errc::unsupported, "update is for unique keys");
+  std::lock_guard lock(table_->mutex);
+  const auto found = table_->entries.find(table::text_of(key));
+  if (found == table_->entries.end() || found->second.front().process != self.id())
+    return error(errc::not_found, self.id().text() + " has no such key in " + table_->name);
+  value& content = found->second.front().content;
+  content = change(content);
+  return content;
+}
+
+std::optional<pid> keyed_registry::whereis(const value& key) const {
+  const auto found = lookup(key);
+  return found.empty() ? std::nullopt : std::optional(found.front().process);
+}
+
+std::vector<keyed_registry::entry> keyed_registry::lookup(const value& key) const {
+  std::vector<entry> out;
+  std::lock_guard lock(table_->mutex);
+  const auto found = table_->entries.find(table::text_of(key));
+  if (found == table_->entries.end()) return out;
+  std::ranges::copy_if(found->second, std::back_inserter(out),
+                       [this](const entry& one) { return table_->lives(one.process); });
+  return out;
+}
+
+std::vector<value> keyed_registry::keys_of(pid process) const {
+  std::vector<value> out;
+  std::lock_guard lock(table_->mutex);
+  const auto found = table_->by_process.find(process);
+  if (found == table_->by_process.end() || !table_->lives(process)) return out;
+  for (const std::string& text : found->second) out.push_back(table_->entries.at(text).front().key);
+  return out;
+}
+
+std::vector<value> keyed_registry::values(const value& key, pid process) const {
+  std::vector<value> out;
+  for (entry& one : lookup(key)) {
+    if (one.process == process) out.push_back(std::move(one.content));
+  }
+  return out;
+}
+
+std::vector<keyed_registry::entry> keyed_registry::select(const std::function<bool(const entry&)>& fits) const {
+  std::vector<entry> out;
+  std::lock_guard lock(table_->mutex);
+  for (const auto& [text, all] : table_->entries) {
+    for (const entry& one : all) {
+      if (table_->lives(one.process) && fits(one)) out.push_back(one);
+    }
+  }
+  return out;
+}
+
+std::size_t keyed_registry::count() const {
+  std::lock_guard lock(table_->mutex);
+  return table_->count;
+}
+
+std::size_t keyed_registry::dispatch(const value& key, const std::function<void(const entry&)>& use) const {
+  const std::vector<entry> all = lookup(key);
+  for (const entry& one : all) use(one);
+  return all.size();
+}
+
+void keyed_registry::meta(std::string key, value content) const {
+  std::lock_guard lock(table_->mutex);
+  table_->metadata.insert_or_assign(std::move(key), std::move(content));
+}
+std::optional<value> keyed_registry::meta(std::string_view key) const {
+  std::lock_guard lock(table_->mutex);
+  const auto found = table_->metadata.find(key);
+  return found == table_->metadata.end() ? std::nullopt : std::optional(found->second);
+}
+
+void keyed_registry::listen(std::string listener) const {
+  std::lock_guard lock(table_->mutex);
+  if (std::ranges::find(table_->listeners, listener) == table_->listeners.end())
+    table_->listeners.push_back(std::move(listener));
+}
+
+}  // namespace troupe

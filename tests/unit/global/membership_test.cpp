@@ -1,0 +1,147 @@
+#include "global/membership.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+
+namespace troupe::test {
+namespace {
+
+using namespace std::chrono_literals;
+using internal::membership;
+
+// Nodes that tell each other their rows at once, by hand.
+struct cluster {
+  explicit cluster(std::initializer_list<const char*> names, partition_policy policy = partition_policy::islands) {
+    for (const char* name : names) all.emplace(name, std::make_unique<membership>(name, policy));
+  }
+  void link(const std::string& a, const std::string& b) {
+    all[a]->up(b, now);
+    all[b]->up(a, now);
+    tell();
+  }
+  void cut(const std::string& a, const std::string& b) {
+    all[a]->down(b, false, now);
+    all[b]->down(a, false, now);
+    tell();
+  }
+  void link_all() {
+    for (auto& [a, x] : all) {
+      for (auto& [b, y] : all) {
+        if (a < b) link(a, b);
+      }
+    }
+  }
+  void tell() {
+    for (int round = 0; round < 4; ++round) {
+      for (auto& [a, from] : all) {
+        for (const std::string& b : from->links()) all[b]->heard(a, from->row(), now);
+      }
+    }
+  }
+  void wait(duration time) {
+    now += time;
+    for (int round = 0; round < 4; ++round) {
+      for (auto& [name, one] : all) {
+        for (const std::string& id : one->settle(now)) probed.insert(name + ">" + id);
+      }
+      tell();
+    }
+  }
+  std::set<std::string> view(const std::string& name) { return all[name]->view(); }
+  bool confirmed(const std::string& name) { return all[name]->confirmed(); }
+
+  std::map<std::string, std::unique_ptr<membership>> all;
+  std::set<std::string> probed;
+  time_point now{1s};
+};
+
+using ids = std::set<std::string>;
+
+TEST(Membership, AgreesWhenAllSeeAll) {
+  cluster c{"a#1", "b#1", "c#1"};
+  EXPECT_TRUE(c.confirmed("a#1"));
+  c.link("a#1", "b#1");
+  EXPECT_TRUE(c.confirmed("a#1") && c.confirmed("b#1"));
+  c.link("b#1", "c#1");
+  EXPECT_FALSE(c.confirmed("b#1"));
+  c.link("a#1", "c#1");
+  for (const char* one : {"a#1", "b#1", "c#1"}) {
+    EXPECT_TRUE(c.confirmed(one));
+    EXPECT_EQ(c.view(one), (ids{"a#1", "b#1", "c#1"}));
+    EXPECT_EQ(c.all[one]->arbiter("some key"), c.all["a#1"]->arbiter("some key"));
+  }
+}
+
+TEST(Membership, FallsIntoIslandsByName) {
+  cluster c{"a#1", "b#1", "c#1", "d#1"};
+  c.link_all();
+  c.cut("b#1", "d#1");
+  EXPECT_FALSE(c.confirmed("a#1"));
+  c.wait(250ms);
+  EXPECT_TRUE(c.probed.contains("a#1>d#1") && c.probed.contains("a#1>b#1"));
+  EXPECT_FALSE(c.confirmed("a#1"));
+  c.wait(3s);
+  for (const char* one : {"a#1", "b#1", "c#1"}) {
+    EXPECT_TRUE(c.confirmed(one)) << one;
+    EXPECT_EQ(c.view(one), (ids{"a#1", "b#1", "c#1"}));
+  }
+  EXPECT_TRUE(c.confirmed("d#1"));
+  EXPECT_EQ(c.view("d#1"), ids{"d#1"});
+  c.link("b#1", "d#1");
+  for (const char* one : {"a#1", "b#1", "c#1", "d#1"}) {
+    EXPECT_TRUE(c.confirmed(one)) << one;
+    EXPECT_EQ(c.view(one).size(), 4u);
+  }
+}
+
+TEST(Membership, KeepsWaitingByPolicy) {
+  cluster c({"a#1", "b#1", "c#1"}, partition_policy::keep);
+  c.link_all();
+  c.cut("b#1", "c#1");
+  c.wait(1h);
+  EXPECT_FALSE(c.confirmed("a#1"));
+  c.link("b#1", "c#1");
+  EXPECT_TRUE(c.confirmed("a#1"));
+}
+
+TEST(Membership, OnlyTheGreaterPartGoesOnByQuorum) {
+  cluster c({"a#1", "b#1", "c#1"}, partition_policy::quorum);
+  c.link_all();
+  c.cut("a#1", "c#1");
+  c.cut("b#1", "c#1");
+  EXPECT_TRUE(c.all["a#1"]->may_grant() && c.all["b#1"]->may_grant());
+  EXPECT_FALSE(c.all["c#1"]->may_grant());
+  // A planned leave lessens what is counted.
+  c.all["a#1"]->down("b#1", true, c.now);
+  EXPECT_FALSE(c.all["a#1"]->may_grant());  // one of two: the lost one still counts
+}
+
+TEST(Membership, WaitsForWhoHasNotSpokenButNotForEver) {
+  membership a("a#1", partition_policy::islands);
+  time_point now{1s};
+  a.up("b#1", now);
+  EXPECT_FALSE(a.confirmed());
+  now += 4s;
+  EXPECT_EQ(a.settle(now), std::vector<std::string>{"b#1"});
+  EXPECT_TRUE(a.confirmed());
+  EXPECT_EQ(a.next(), time_point::max());
+}
+
+TEST(Membership, SpreadsKeysAndMovesFew) {
+  cluster c{"a#1", "b#1", "c#1", "d#1", "e#1"};
+  c.link_all();
+  std::map<std::string, int> before;
+  std::map<int, std::string> whose;
+  for (int i = 0; i < 1000; ++i) ++before[whose[i] = c.all["a#1"]->arbiter("key" + std::to_string(i))];
+  for (const auto& [id, n] : before) EXPECT_TRUE(n > 120 && n < 280) << id << " " << n;
+  for (const char* one : {"a#1", "b#1", "c#1", "d#1"}) c.cut(one, "e#1");
+  for (int i = 0; i < 1000; ++i) {
+    const std::string now = c.all["a#1"]->arbiter("key" + std::to_string(i));
+    EXPECT_TRUE(now == whose[i] || whose[i] == "e#1");
+  }
+}
+
+}  // namespace
+}  // namespace troupe::test
