@@ -106,7 +106,7 @@ class keeper {
   void on_revoke(const std::string& from, const claim_revoked& told);
   void on_down(const down& ended);
   void accept(pending& wanted, const claim_granted& got);
-  void decline(const claim_asked& ask);
+  void decline(const std::string& arbiter, const claim_asked& ask);
   void add_holder(own_claim& held, pid holder);
   void drop_own(std::string key);  // the claim, here and everywhere
   void watch(pid holder);

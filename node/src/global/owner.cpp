@@ -201,14 +201,20 @@ void keeper::on_granted(const std::string& from, const claim_granted& got) {
   if (found == pending_.end()) return;  // it was withdrawn, and the arbiter is told so
   pending& wanted = found->second;
   const std::uint64_t row = service_.with([](global_service::state& s) { return s.members.number(); });
-  if (wanted.arbiter != from || wanted.ask.row != got.row) return decline(wanted.ask);  // asked anew already
-  if (row != got.row) return decline(wanted.ask);                                       // will be, at this turn
+  if (wanted.arbiter != from || wanted.ask.row != got.row) return decline(from, wanted.ask);  // asked anew already
+  if (row != got.row) return decline(from, wanted.ask);                                       // will be, at this turn
   accept(wanted, got);
 }
 
-void keeper::decline(const claim_asked& ask) {
-  const claim_released back(ask.lock, ask.name, ask.id);
-  tell_all(back);
+// To who granted it alone: another arbiter may have granted the same ask since, and must not forget that.
+void keeper::decline(const std::string& arbiter, const claim_asked& ask) {
+  if (arbiter == me_) {
+    const std::string key = claim_key(ask.lock, ask.name);
+    forget_granted(me_, key, ask.id);
+    checks_.emplace(time_point::min(), key);
+  } else if (current_.contains(arbiter)) {
+    tell(arbiter, claim_released(ask.lock, ask.name, ask.id));
+  }
 }
 
 void keeper::accept(pending& kept, const claim_granted& got) {
@@ -226,8 +232,7 @@ void keeper::accept(pending& kept, const claim_granted& got) {
     // Two processes asked as one requester at the same time: one claim serves both.
     add_holder(held->second, holder);
     unwatch(holder);
-    forget_granted(me_, key, wanted.ask.id);
-    decline(wanted.ask);
+    decline(wanted.arbiter, wanted.ask);
     self_.reply(wanted.call, value(held->second.what.fence));
     return;
   }
