@@ -221,7 +221,8 @@ time_point keeper::due() const {
 duration keeper::wait() const {
   const time_point next = due();
   if (next == time_point::max()) return wait_forever;
-  return std::max(next - now(), duration::zero());
+  const time_point current = now();
+  return next > current ? next - current : duration::zero();  // `min`, for at once, is too far to subtract from
 }
 
 void keeper::on_sync(message& call, const sync_asked& asked) {
