@@ -5,37 +5,14 @@
 #include <troupe/task_supervisor.hpp>
 
 #include "observe/json.hpp"
-#include "tools_support.hpp"
+#include "observer.hpp"
 
 namespace troupe::test {
 namespace {
 
 using namespace std::chrono_literals;
 
-class GroupsNodes : public ToolTest {
- protected:
-  void SetUp() override {
-    ToolTest::SetUp();
-    if (IsSkipped()) return;
-    node_options options;
-    options.name = "observer";
-    options.cookie = cookie;
-    options.run_directory = run_.str();
-    options.workers = 2;
-    here_ = node::start(std::move(options)).or_exit();
-    door_ = here_->make_handle().or_exit();
-  }
-  std::unique_ptr<program> start_node(const std::string& name) {
-    const std::vector<std::string> words{sample_path(), "--name", name, "--peer", "observer"};
-    program_options how = environment();
-    how.environment["TROUPE_COOKIE"] = cookie;
-    return std::make_unique<program>(words, how);
-  }
-
-  static constexpr const char* cookie = "a-cookie-for-these-tests";
-  std::unique_ptr<node> here_;
-  std::unique_ptr<handle> door_;
-};
+using GroupsNodes = ObserverTest;
 
 // Has that node's counter join "todo" twice.
 task<bool> join_there(process& self, std::string node) {
@@ -52,8 +29,8 @@ task<bool> join_there(process& self, std::string node) {
 }
 
 TEST_F(GroupsNodes, MembersAndTasksOfARealNodeEndWithIt) {
-  auto sample = start_node("sample");
-  auto other = start_node("other");
+  auto sample = start_node("sample", {"--peer", "observer"});
+  auto other = start_node("other", {"--peer", "observer"});
   ASSERT_TRUE(sample->wait_output("ready")) << sample->out() << sample->err();
   ASSERT_TRUE(other->wait_output("ready")) << other->out() << other->err();
   for (const char* name : {"sample@localhost", "other@localhost"}) {

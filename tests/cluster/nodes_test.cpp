@@ -6,8 +6,8 @@
 #include <troupe/node.hpp>
 #include <troupe/rpc.hpp>
 
+#include "observer.hpp"
 #include "support/memory.hpp"
-#include "tools_support.hpp"
 
 namespace troupe::test {
 
@@ -18,27 +18,9 @@ struct Bulk {  // as the sample pours it
   TROUPE_MESSAGE(Bulk, "bulk", content)
 };
 
-class NodesTest : public ToolTest {
+class NodesTest : public ObserverTest {
  protected:
-  void SetUp() override {
-    ToolTest::SetUp();
-    if (IsSkipped()) return;
-    node_options options;
-    options.name = "observer";
-    options.cookie = cookie;
-    options.run_directory = run_.str();
-    options.workers = 2;
-    options.wire.tick = 100ms;
-    here_ = node::start(std::move(options)).or_exit();
-    door_ = here_->make_handle().or_exit();
-  }
-  std::unique_ptr<program> start_node(const std::string& name, std::vector<std::string> more = {}) {
-    std::vector<std::string> words{sample_path(), "--name", name};
-    words.insert(words.end(), more.begin(), more.end());
-    program_options how = environment();
-    how.environment["TROUPE_COOKIE"] = cookie;
-    return std::make_unique<program>(words, how);
-  }
+  NodesTest() : ObserverTest(100ms) {}
   static bool is_ready(program& one) {
     const bool ready = one.wait_output("ready");
     EXPECT_TRUE(ready) << one.out() << one.err();
@@ -48,10 +30,6 @@ class NodesTest : public ToolTest {
   auto run(F body) {
     return door_->run(60s, std::move(body)).or_exit();
   }
-
-  static constexpr const char* cookie = "a-cookie-for-these-tests";
-  std::unique_ptr<node> here_;
-  std::unique_ptr<handle> door_;
 };
 
 TEST_F(NodesTest, AKilledNodeIsToldToEachOfAThousandMonitorsOnce) {

@@ -4,7 +4,6 @@
 
 #include <cstdlib>
 #include <map>
-#include <set>
 
 #include <troupe/bus/simulation.hpp>
 #include <troupe/codec.hpp>
@@ -12,7 +11,7 @@
 
 #include "dist/distribution.hpp"
 #include "runtime/core.hpp"
-#include "sched/scheduler.hpp"
+#include "sim/run_hosts.hpp"
 
 namespace troupe::test {
 namespace {
@@ -36,8 +35,7 @@ struct world {
   std::unique_ptr<bus::simulator> sim;
   std::map<std::string, host> hosts;
   std::map<std::string, std::uint64_t> lives;
-  std::set<std::string> asleep;
-  std::set<time_point> alarms;
+  host_times times;
   bool ending = false;
   std::vector<std::string> log;
   std::map<std::string, std::int64_t> last;  // by sender's life and receiver's: the greatest number seen
@@ -85,7 +83,7 @@ struct world {
     hosts[name] = std::move(made);
   }
   void kill(const std::string& name) {
-    asleep.erase(name);
+    times.asleep.erase(name);
     sim->kill(name);
     hosts.erase(name);
   }
@@ -169,25 +167,7 @@ struct world {
     if (watch) self.demonitor(watch);
   }
 
-  // Runs processes and the network until so much virtual time has passed.
-  void run_for(duration time) {
-    const time_point end = sim->time()->now() + time;
-    sim->on("timer").at(end, [] {});
-    while (sim->time()->now() < end) {
-      bool ran = false;
-      for (auto& [name, each] : hosts) {
-        if (asleep.contains(name)) continue;
-        internal::scheduler& workers = each.machine->core().scheduler();
-        while (workers.run_one()) ran = true;
-        if (workers.fire_due() > 0) ran = true;
-        const time_point due = workers.next_due();
-        if (due != time_point::max() && due > sim->time()->now() && alarms.insert(due).second) {
-          sim->on("timer").at(due, [this, due] { alarms.erase(due); });
-        }
-      }
-      if (!ran && !sim->step()) break;
-    }
-  }
+  void run_for(duration time) { run_hosts(*sim, hosts, times, time); }
 };
 
 std::vector<std::string> turmoil(std::uint64_t seed) {
@@ -215,12 +195,12 @@ std::vector<std::string> turmoil(std::uint64_t seed) {
         break;
       case 6:
         if (!all.hosts.contains(one)) break;
-        all.asleep.insert(one);
+        all.times.asleep.insert(one);
         all.sim->pause(one);
         break;
       case 7:
       case 8:
-        all.asleep.erase(one);
+        all.times.asleep.erase(one);
         all.sim->resume(one);
         break;
       default: break;
@@ -229,7 +209,7 @@ std::vector<std::string> turmoil(std::uint64_t seed) {
   }
   all.sim->heal_all();
   for (const auto& name : names) {
-    all.asleep.erase(name);
+    all.times.asleep.erase(name);
     all.sim->resume(name);
   }
   all.run_for(40s);

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
-#include <set>
 
 #include <troupe/bus/simulation.hpp>
 #include <troupe/cluster.hpp>
@@ -15,7 +14,7 @@
 #include "dist/distribution.hpp"
 #include "global/group_service.hpp"
 #include "runtime/core.hpp"
-#include "sched/scheduler.hpp"
+#include "sim/run_hosts.hpp"
 
 namespace troupe::test {
 namespace {
@@ -38,8 +37,7 @@ struct world {
   std::shared_ptr<random_source> random;
   std::map<std::string, host> hosts;
   std::map<std::string, std::uint64_t> lives;
-  std::set<std::string> asleep;
-  std::set<time_point> alarms;
+  host_times times;
   bool ending = false;
   std::vector<std::string> log;
 
@@ -84,7 +82,7 @@ struct world {
     for (int i = 0; i < 3; ++i) spawn(*made.machine, &world::joiner, this).or_exit();
   }
   void kill(const std::string& name) {
-    asleep.erase(name);
+    times.asleep.erase(name);
     sim->kill(name);
     hosts.erase(name);
   }
@@ -149,24 +147,7 @@ struct world {
     }
   }
 
-  void run_for(duration time) {
-    const time_point end = sim->time()->now() + time;
-    sim->on("timer").at(end, [] {});
-    while (sim->time()->now() < end) {
-      bool ran = false;
-      for (auto& [name, each] : hosts) {
-        if (asleep.contains(name)) continue;
-        internal::scheduler& workers = each.machine->core().scheduler();
-        while (workers.run_one()) ran = true;
-        if (workers.fire_due() > 0) ran = true;
-        const time_point due = workers.next_due();
-        if (due != time_point::max() && due > sim->time()->now() && alarms.insert(due).second) {
-          sim->on("timer").at(due, [this, due] { alarms.erase(due); });
-        }
-      }
-      if (!ran && !sim->step()) break;
-    }
-  }
+  void run_for(duration time) { run_hosts(*sim, hosts, times, time); }
 
   // "chat {room, 1}: <pid> <pid>": what one node sees, sorted.
   [[nodiscard]] std::string seen_by(const std::string& name) const {
@@ -216,7 +197,7 @@ std::vector<std::string> turmoil(std::uint64_t seed) {
       case 2: all.sim->cut(one, two); break;
       case 3: all.sim->heal(one, two); break;
       case 4:
-        if (!all.asleep.contains(one)) disconnect(*all.hosts.at(one).machine, two + "@sim");
+        if (!all.times.asleep.contains(one)) disconnect(*all.hosts.at(one).machine, two + "@sim");
         break;
       case 5:
         if (random->below(2) == 0) {
@@ -226,11 +207,11 @@ std::vector<std::string> turmoil(std::uint64_t seed) {
         }
         break;
       case 6:
-        all.asleep.insert(one);
+        all.times.asleep.insert(one);
         all.sim->pause(one);
         break;
       case 7:
-        all.asleep.erase(one);
+        all.times.asleep.erase(one);
         all.sim->resume(one);
         break;
       case 8:
@@ -244,7 +225,7 @@ std::vector<std::string> turmoil(std::uint64_t seed) {
   }
   all.sim->heal_all();
   for (const auto& name : names) {
-    all.asleep.erase(name);
+    all.times.asleep.erase(name);
     all.sim->resume(name);
   }
   all.ending = true;

@@ -15,7 +15,7 @@
 
 #include "global/service.hpp"
 #include "runtime/core.hpp"
-#include "sched/scheduler.hpp"
+#include "sim/run_hosts.hpp"
 
 namespace troupe::test {
 namespace {
@@ -46,8 +46,7 @@ struct world {
   std::shared_ptr<random_source> random;
   std::map<std::string, host> hosts;
   std::map<std::string, std::uint64_t> lives;
-  std::set<std::string> asleep;
-  std::set<time_point> alarms;
+  host_times times;
   bool calm = false, ending = false;  // calm: who has a name keeps it
   std::vector<std::string> log;
   std::map<std::string, std::map<pid, std::string>> believers;  // of a name: who was told that it has it, and where
@@ -99,7 +98,7 @@ struct world {
     hosts[name] = std::move(made);
   }
   void kill(const std::string& name) {
-    asleep.erase(name);
+    times.asleep.erase(name);
     sim->kill(name);
     hosts.erase(name);
     for (auto& [what, who] : believers) std::erase_if(who, [&name](const auto& one) { return one.second == name; });
@@ -255,30 +254,12 @@ struct world {
     holders[what][me] = {where, fence};
   }
 
-  // Runs processes and the network until so much virtual time has passed.
-  void run_for(duration time) {
-    const time_point end = sim->time()->now() + time;
-    sim->on("timer").at(end, [] {});
-    while (sim->time()->now() < end) {
-      bool ran = false;
-      for (auto& [name, each] : hosts) {
-        if (asleep.contains(name)) continue;
-        internal::scheduler& workers = each.machine->core().scheduler();
-        while (workers.run_one()) ran = true;
-        if (workers.fire_due() > 0) ran = true;
-        const time_point due = workers.next_due();
-        if (due != time_point::max() && due > sim->time()->now() && alarms.insert(due).second) {
-          sim->on("timer").at(due, [this, due] { alarms.erase(due); });
-        }
-      }
-      if (!ran && !sim->step()) break;
-    }
-  }
+  void run_for(duration time) { run_hosts(*sim, hosts, times, time); }
 
   void wake_all() {
     sim->heal_all();
     for (const auto& name : host_names) {
-      asleep.erase(name);
+      times.asleep.erase(name);
       sim->resume(name);
       for (const auto& other : host_names) {  // a `disconnect` has ended the wish to be connected
         if (other != name) spawn(*hosts[name].machine, &world::meet, other + "@sim").or_exit();
@@ -315,12 +296,12 @@ struct world {
         }
         break;
       case 7:
-        asleep.insert(one);
+        times.asleep.insert(one);
         sim->pause(one);
         break;
       case 8:
       case 9:
-        asleep.erase(one);
+        times.asleep.erase(one);
         sim->resume(one);
         break;
       case 10:  // all start anew

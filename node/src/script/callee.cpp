@@ -54,6 +54,24 @@ int give_results(lua_State* L, const value& answer) {
   return static_cast<int>(all->size());
 }
 
+int give_replies(lua_State* L, lua_KContext) {
+  auto answer = lua_machine::of(L).take_answer();
+  if (!answer) raise_error(L, answer.error());
+  const list& all = *answer->items();
+  luaL_checkstack(L, 6, nullptr);
+  lua_createtable(L, static_cast<int>(all.size()), 0);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    lua_createtable(L, 0, 2);
+    for (const auto& [key, item] : *all[i].entries()) {
+      if (*key.text() == "error") push_error(L, from_value<error>(item).value_or(error(errc::bad_message)));
+      else push_value(L, item);
+      lua_setfield(L, -2, key.text()->c_str());
+    }
+    lua_rawseti(L, -2, static_cast<lua_Integer>(i + 1));
+  }
+  return 1;
+}
+
 task<result<message>> as_message(task<result<value>> calling) {
   auto got = co_await std::move(calling);
   if (!got) co_return got.error();

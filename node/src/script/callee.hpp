@@ -22,6 +22,9 @@ struct callee {
 [[nodiscard]] std::string check_node(lua_State* L, int index);
 // Pushes each of a list; how many there are.
 int give_results(lua_State* L, const value& answer);
+// Continues a call to many nodes, whose answer is a list of {node, value | error}: pushes it as a table, errors as
+// errors.
+int give_replies(lua_State* L, lua_KContext);
 [[nodiscard]] task<result<message>> as_message(task<result<value>> calling);
 
 }  // namespace troupe::internal

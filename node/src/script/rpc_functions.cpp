@@ -160,25 +160,6 @@ task<result<value>> call_all(process& self, std::vector<std::string> nodes, call
   co_return value(std::move(out));
 }
 
-int continue_multicall(lua_State* L, lua_KContext) {
-  auto answer = lua_machine::of(L).take_answer();
-  if (!answer) raise_error(L, answer.error());
-  const list& all = *answer->items();
-  luaL_checkstack(L, 6, nullptr);
-  lua_createtable(L, static_cast<int>(all.size()), 0);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    lua_createtable(L, 0, 2);
-    for (const auto& [key, item] : *all[i].entries()) {
-      auto failed = *key.text() == "error" ? from_value<error>(item) : result<error>(errc::none);
-      if (*key.text() == "error") push_error(L, *failed);
-      else push_value(L, item);
-      lua_setfield(L, -2, key.text()->c_str());
-    }
-    lua_rawseti(L, -2, static_cast<lua_Integer>(i + 1));
-  }
-  return 1;
-}
-
 // rpc.multicall(nodes, function[, arguments[, milliseconds]])
 int rpc_multicall(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -197,7 +178,7 @@ int rpc_multicall(lua_State* L) {
       [nodes = std::move(nodes), called = std::move(called), arguments = std::move(arguments), limit](process& self) {
         return call_all(self, nodes, called, arguments, limit);
       },
-      &guarded_k<continue_multicall>, 0);
+      &guarded_k<give_replies>, 0);
 }
 
 using pending_handle = std::shared_ptr<detail::pending_call>;

@@ -69,24 +69,6 @@ int take_nodes(lua_State* L, std::vector<std::string>& nodes) {
   return 2;
 }
 
-int give_replies(lua_State* L, lua_KContext) {
-  auto answer = lua_machine::of(L).take_answer();
-  if (!answer) raise_error(L, answer.error());
-  const list& all = *answer->items();
-  luaL_checkstack(L, 6, nullptr);
-  lua_createtable(L, static_cast<int>(all.size()), 0);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    lua_createtable(L, 0, 2);
-    for (const auto& [key, item] : *all[i].entries()) {
-      if (*key.text() == "error") push_error(L, from_value<error>(item).value_or(error(errc::bad_message, "")));
-      else push_value(L, item);
-      lua_setfield(L, -2, key.text()->c_str());
-    }
-    lua_rawseti(L, -2, static_cast<lua_Integer>(i + 1));
-  }
-  return 1;
-}
-
 // server.multi_call([nodes,] name, message[, milliseconds])
 int server_multi_call(lua_State* L) {
   std::vector<std::string> nodes;
