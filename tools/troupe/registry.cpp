@@ -1,5 +1,10 @@
 #include <fnmatch.h>
 
+#include <algorithm>
+#include <array>
+#include <iostream>
+#include <string_view>
+
 #include "troupe/output.hpp"
 #include "troupe/session.hpp"
 
@@ -56,8 +61,14 @@ std::string locks_table(const value& found) {
   return out;
 }
 
+constexpr std::array<std::string_view, 4> kinds{"local", "global", "groups", "locks"};
+
 int run(const parsed_options& given) {
   const std::string what = given.has("KIND") ? given.text("KIND") : "local";
+  if (std::ranges::find(kinds, what) == kinds.end()) {
+    std::cerr << "troupe registry: \"" << what << "\" is none of local, global, groups and locks\n";
+    return internal::exit_usage;
+  }
   const std::string glob = given.has("name") ? given.text("name") : std::string();
   const auto show = [&what](const value& found) {
     if (what == "groups") return groups_table(found);
