@@ -33,7 +33,7 @@ struct connection {
 
   // Credit. Out: we may begin a frame while `in_flight` is below the peer's credit_bytes. In: `charged` is what arrived
   // and was not given back yet; of it `unreturned` has been consumed and waits to be told in one go.
-  std::deque<bytes> queue;
+  std::deque<frame_payload> queue;
   std::size_t in_flight = 0;
   std::size_t charged = 0;
   std::size_t unreturned = 0;

@@ -136,7 +136,7 @@ void hub_core::put(item one) {
   if (first) post_alive([this] { drain(); });
 }
 
-result<void> hub_core::send(connection_id connection, bytes payload, delivery how) {
+result<void> hub_core::send(connection_id connection, frame_payload payload, delivery how) {
   const std::shared_ptr<gate> door = gate_of(connection);
   if (!door || !door->open.load(std::memory_order_acquire)) {
     return error(errc::noconnection, "that connection has ended");

@@ -202,14 +202,14 @@ void hub_core::end(connection& c, const error& reason, bool tell) {
 void hub_core::send_control(pipe_id pipe, const wire_id& wire, const control& what) {
   wire_buffer out;
   encode_control(what, out);
-  transport_->send(pipe, make_header(frame_kind::control, wire), out.data());
+  transport_->send(pipe, make_header(frame_kind::control, wire), std::move(out).take());
 }
 
 void hub_core::send_control(connection& c, const control& what) {
   wire_buffer out;
   encode_control(what, out);
   c.bytes_out += header_bytes + out.size();
-  transport_->send(c.pipe, make_header(frame_kind::control, c.wire), out.data());
+  transport_->send(c.pipe, make_header(frame_kind::control, c.wire), std::move(out).take());
 }
 
 // Small returns are kept back: a peer with most of its window left does not wait for them.
@@ -222,13 +222,13 @@ void hub_core::return_credit(connection& c, bool all) {
 void hub_core::pump(connection& c) {
   const frame_header header = make_header(frame_kind::signals, c.wire);
   while (!c.queue.empty() && c.in_flight < c.info.theirs.credit_bytes) {
-    const bytes& payload = c.queue.front();
-    if (!transport_->send(c.pipe, header, payload)) return;  // `closed` is on its way
-    const std::size_t cost = payload.size() + frame_cost;
-    c.in_flight += cost;
-    c.bytes_out += payload.size() + header_bytes;
-    ++c.frames_out;
+    const std::size_t size = c.queue.front().size();
+    if (!transport_->send(c.pipe, header, std::move(c.queue.front()))) return;  // `closed` is on its way
     c.queue.pop_front();
+    const std::size_t cost = size + frame_cost;
+    c.in_flight += cost;
+    c.bytes_out += size + header_bytes;
+    ++c.frames_out;
     c.door->queued.fetch_sub(cost, std::memory_order_acq_rel);
   }
   if (c.leaving) {

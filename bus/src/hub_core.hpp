@@ -48,7 +48,7 @@ class hub_core final : public hub, private transport_events {
   result<endpoint> listen(const endpoint& where) override;
   void unlisten(const endpoint& where) override;
   void cancel_dial(dial_id dial) override;
-  result<void> send(connection_id connection, bytes payload, delivery how) override;
+  result<void> send(connection_id connection, frame_payload payload, delivery how) override;
   void consumed(connection_id connection, std::size_t payload_bytes, std::size_t frames) override;
   std::size_t queued(connection_id connection) const noexcept override;
   void relieve(connection_id connection, std::size_t queued_bytes) override;
@@ -70,7 +70,7 @@ class hub_core final : public hub, private transport_events {
     enum class what : std::uint8_t { frame, consumed, overflow };
     what kind;
     connection_id connection;
-    bytes payload;
+    frame_payload payload;
     std::size_t amount = 0;
   };
 
@@ -99,7 +99,7 @@ class hub_core final : public hub, private transport_events {
   result<void> on_proof(half& h, const parsed_step& step, std::span<const std::byte> data);
   result<void> on_welcome(half& h, const parsed_step& step);
   void on_refusal(half& h, const error& reason);
-  void send_step(pipe_id pipe, const bytes& message);
+  void send_step(pipe_id pipe, bytes message);
   void answer_stranger(pipe_id pipe, std::span<const std::byte> data);
   void evict_oldest_half();
 

@@ -88,7 +88,7 @@ void hub_core::noise(std::string_view cause, std::string_view what) {
   else drops_.drop(cause, loop_.now(), "a stranger was turned away", {{"what", what}});
 }
 
-void hub_core::send_step(pipe_id pipe, const bytes& message) { transport_->send(pipe, {}, message); }
+void hub_core::send_step(pipe_id pipe, bytes message) { transport_->send(pipe, {}, std::move(message)); }
 
 void hub_core::half_frame(half& h, std::span<const std::byte> data) {
   if (h.waits_for == half::state::refusing) return;

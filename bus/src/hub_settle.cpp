@@ -141,9 +141,9 @@ void hub_core::answered_probe(connection& old) {
 
 void hub_core::accept(half& h) {
   const auto proof = prove_acceptor(h.key, h.frames);
-  const bytes welcome = encode_step("welcome", proof_message(bytes(proof.begin(), proof.end())));
+  bytes welcome = encode_step("welcome", proof_message(bytes(proof.begin(), proof.end())));
   const pipe_id pipe = h.pipe;
-  send_step(pipe, welcome);
+  send_step(pipe, std::move(welcome));
   ++accepted_;
   bring_up(h);
 }

@@ -105,13 +105,13 @@ class inproc_pipes final : public transport {
     return id;
   }
 
-  bool send(pipe_id pipe, std::span<const std::byte> header, std::span<const std::byte> payload) override {
+  bool send(pipe_id pipe, std::span<const std::byte> header, frame_payload payload) override {
     auto found = pipes_.find(pipe);
     if (found == pipes_.end() || !found->second.box) return false;
     bytes data;
     data.reserve(header.size() + payload.size());
     data.insert(data.end(), header.begin(), header.end());
-    data.insert(data.end(), payload.begin(), payload.end());
+    for (const auto part : payload.parts()) data.insert(data.end(), part.begin(), part.end());
     return to_other(pipe, found->second,
                     [data = std::move(data)](inproc_pipes& owner, pipe_id id) { owner.arrived(id, data); });
   }

@@ -76,12 +76,12 @@ result<pipe_id> simulated_pipes::dial(const endpoint& where) {
   return id;
 }
 
-bool simulated_pipes::send(pipe_id pipe, std::span<const std::byte> header, std::span<const std::byte> payload) {
+bool simulated_pipes::send(pipe_id pipe, std::span<const std::byte> header, frame_payload payload) {
   auto found = ends_.find(pipe);
   if (found == ends_.end()) return false;
   simulated_pipe::item item;
   item.data.assign(header.begin(), header.end());
-  item.data.insert(item.data.end(), payload.begin(), payload.end());
+  for (const auto part : payload.parts()) item.data.insert(item.data.end(), part.begin(), part.end());
   world_.transmit(found->second.pipe, 1 - found->second.reads, std::move(item));
   return true;
 }

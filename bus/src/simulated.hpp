@@ -80,7 +80,7 @@ class simulated_pipes final : public transport {
   result<endpoint> listen(const endpoint& where) override;
   void unlisten(const endpoint& where) override;
   result<pipe_id> dial(const endpoint& where) override;
-  bool send(pipe_id pipe, std::span<const std::byte> header, std::span<const std::byte> payload) override;
+  bool send(pipe_id pipe, std::span<const std::byte> header, frame_payload payload) override;
   void close(pipe_id pipe) override;
   void stop() override;
 

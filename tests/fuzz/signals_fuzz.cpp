@@ -75,7 +75,11 @@ detail::envelope* envelope_of(const arrival& a) {
 
 void encode(const arrival& a, wire_buffer& out) {
   const node_life* sender = both().peer.get();
-  if (a.what == op::chunk) return encode_chunk(out, sender, a.from, a.part);
+  if (a.what == op::chunk) {
+    encode_chunk_head(out, sender, a.from, a.part);
+    out.raw().insert(out.raw().end(), a.part.data.begin(), a.part.data.end());
+    return;
+  }
   if (a.what == op::nodes) return encode_nodes(out, a.known_nodes);
   if (a.order) return encode_order(out, sender, *a.order);
   detail::envelope* e = envelope_of(a);

@@ -117,6 +117,7 @@ class wire_sink final : public writer {
   void put_real(double number) override;
   void put_text(std::string_view text) override;
   void put_bytes(std::span<const std::byte> data) override;
+  void begin_bytes(std::size_t size);  // followed by so many, which the caller puts behind what is written here
   void begin_list(std::size_t items) override;
   void begin_map(std::size_t entries) override;
   void put_pid(pid p) override;

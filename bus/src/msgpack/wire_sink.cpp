@@ -67,6 +67,10 @@ void wire_sink::put_bytes(std::span<const std::byte> data) {
   pack(out_, [&](auto& p) { p.pack_bin(checked(data.size())).pack_bin_body(chars(data), checked(data.size())); });
 }
 
+void wire_sink::begin_bytes(std::size_t size) {
+  pack(out_, [&](auto& p) { p.pack_bin(checked(size)); });
+}
+
 void wire_sink::begin_list(std::size_t items) {
   pack(out_, [&](auto& p) { p.pack_array(checked(items)); });
 }

@@ -248,11 +248,11 @@ void accepted_pipes::forget_former(int fd) {
   for (pipe* one : gone) forget(*one);
 }
 
-bool accepted_pipes::send_to(pipe& to, std::span<const std::byte> header, std::span<const std::byte> payload) {
+bool accepted_pipes::send_to(pipe& to, std::span<const std::byte> header, const frame_payload& payload) {
   if (to.dying) return false;
   zmq_message route;
   zmq_message body;
-  if (!fill(route, {}, std::as_bytes(std::span(to.route))) || !fill(body, header, payload)) return false;
+  if (!fill(route, std::as_bytes(std::span(to.route)), {}) || !fill(body, header, payload)) return false;
   list_.sent_on(*router_);
   if (router_->socket.send(route, true) != zmq_outcome::done) {
     now_dying(to);
@@ -261,7 +261,7 @@ bool accepted_pipes::send_to(pipe& to, std::span<const std::byte> header, std::s
   return router_->socket.send(body, false) == zmq_outcome::done;
 }
 
-bool accepted_pipes::send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload) {
+bool accepted_pipes::send(pipe_id id, std::span<const std::byte> header, const frame_payload& payload) {
   auto found = by_id_.find(id);
   return found != by_id_.end() && !found->second->shut && send_to(*found->second, header, payload);
 }

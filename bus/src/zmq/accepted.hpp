@@ -41,7 +41,7 @@ class accepted_pipes {
 
   [[nodiscard]] result<endpoint> listen(const endpoint& where, const channel_keys& keys);
   void unlisten(const endpoint& where);  // ends what was accepted there, too
-  bool send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload);
+  bool send(pipe_id id, std::span<const std::byte> header, const frame_payload& payload);
   void close(pipe_id id);
   void close_all();
   // Every turn. True while probes are under way.
@@ -81,7 +81,7 @@ class accepted_pipes {
   pipe* find_or_open(std::string_view route, int fd, zmq_message& body);
   void reopen(pipe& one);
   void forget_former(int fd);
-  bool send_to(pipe& to, std::span<const std::byte> header, std::span<const std::byte> payload);
+  bool send_to(pipe& to, std::span<const std::byte> header, const frame_payload& payload);
   void now_dying(pipe& one);
   void grant_patience(pipe& one);
   void others_frame(pipe* of);

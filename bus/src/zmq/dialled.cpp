@@ -53,10 +53,15 @@ bool needs_ipv6(const endpoint& where) { return where.host.find_first_not_of("01
 
 }  // namespace
 
-bool fill(zmq_message& message, std::span<const std::byte> header, std::span<const std::byte> payload) {
+bool fill(zmq_message& message, std::span<const std::byte> header, const frame_payload& payload) {
   if (!message.resize(header.size() + payload.size())) return false;
-  if (!header.empty()) std::memcpy(message.data().data(), header.data(), header.size());
-  if (!payload.empty()) std::memcpy(message.data().data() + header.size(), payload.data(), payload.size());
+  const auto [own, shared] = payload.parts();
+  auto* to = message.data().data();
+  for (const std::span<const std::byte> part : {header, own, shared}) {
+    if (part.empty()) continue;
+    std::memcpy(to, part.data(), part.size());
+    to += part.size();
+  }
   return true;
 }
 
@@ -184,7 +189,7 @@ result<void> dialled_pipes::dial(pipe_id id, const endpoint& where, const channe
   return {};
 }
 
-bool dialled_pipes::send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload) {
+bool dialled_pipes::send(pipe_id id, std::span<const std::byte> header, const frame_payload& payload) {
   auto found = pipes_.find(id);
   if (found == pipes_.end()) return false;
   dialled_pipe& pipe = *found->second;

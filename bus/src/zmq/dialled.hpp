@@ -22,7 +22,7 @@ class dialled_pipes {
   ~dialled_pipes();
 
   [[nodiscard]] result<void> dial(pipe_id id, const endpoint& where, const channel_keys& keys);
-  bool send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload);
+  bool send(pipe_id id, std::span<const std::byte> header, const frame_payload& payload);
   void close(pipe_id id);
   void close_all();
   void bury();  // between turns: destroys what was closed during the turn
@@ -40,6 +40,6 @@ class dialled_pipes {
 };
 
 // Fills `message` with one frame.
-[[nodiscard]] bool fill(zmq_message& message, std::span<const std::byte> header, std::span<const std::byte> payload);
+[[nodiscard]] bool fill(zmq_message& message, std::span<const std::byte> header, const frame_payload& payload);
 
 }  // namespace troupe::bus::internal

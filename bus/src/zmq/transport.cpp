@@ -62,8 +62,8 @@ class zmq_transport_impl final : public transport, private loop_source {
 
   bool is_encrypted(pipe_id pipe) const noexcept override { return !zmtp::pipes::is_one(pipe); }
 
-  bool send(pipe_id pipe, std::span<const std::byte> header, std::span<const std::byte> payload) override {
-    if (zmtp::pipes::is_one(pipe)) return plain_->send(pipe, header, payload);
+  bool send(pipe_id pipe, std::span<const std::byte> header, frame_payload payload) override {
+    if (zmtp::pipes::is_one(pipe)) return plain_->send(pipe, header, std::move(payload));
     return accepted_pipes::is_one(pipe) ? accepted_->send(pipe, header, payload)
                                         : dialled_->send(pipe, header, payload);
   }

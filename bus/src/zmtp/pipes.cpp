@@ -64,9 +64,11 @@ result<address> tcp_address(const endpoint& where, int flags) {
 
 unique_fd make_socket(int family) { return unique_fd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
 
-void no_delay(int fd, const endpoint& where) {
-  const int on = 1;
+// A unix socket keeps what was asked for or, below that, what net.core.wmem_max allows; tcp finds its own measure.
+void tune(int fd, const endpoint& where) {
+  const int on = 1, kept = 1 << 20;
   if (where.kind == endpoint::scheme::tcp) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  else ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kept, sizeof kept);
 }
 
 }  // namespace
@@ -270,7 +272,7 @@ void pipes::connect(pipe& one, const void* address, unsigned size) {
 }
 
 void pipes::begin(pipe& one, unique_fd socket, bool connecting) {
-  no_delay(socket.get(), one.where);
+  tune(socket.get(), one.where);
   one.stream = std::make_unique<zmtp::stream>(shared_, std::move(socket), one.which, connecting);
   by_stream_.emplace(one.stream.get(), &one);
   if (auto begun = one.stream->begin(); !begun) return fail_soon(one, begun.error());
@@ -287,13 +289,14 @@ void pipes::fail_soon(pipe& one, error why) {
 
 // -- traffic
 
-bool pipes::send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload) {
+bool pipes::send(pipe_id id, std::span<const std::byte> header, frame_payload payload) {
   auto found = pipes_.find(id);
   if (found == pipes_.end() || found->second->closed) return false;
   pipe& one = *found->second;
-  if (one.stream) return one.stream->send(header, payload);
+  if (one.stream) return one.stream->send(header, std::move(payload));
   const frame_head head = head_of_message(header.size() + payload.size());
-  for (const auto part : {head.span(), header, payload}) one.early.append(part);
+  const auto [own, shared] = payload.parts();
+  for (const auto part : {head.span(), header, own, shared}) one.early.append(part);
   return true;
 }
 

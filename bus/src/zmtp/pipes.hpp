@@ -28,7 +28,7 @@ class pipes final : private stream_events, private loop_source {
   void unlisten(const endpoint& where);  // pipes that were accepted there stay
   // What fails later, or at once, is told by `closed`.
   [[nodiscard]] result<pipe_id> dial(const endpoint& where);
-  bool send(pipe_id id, std::span<const std::byte> header, std::span<const std::byte> payload);
+  bool send(pipe_id id, std::span<const std::byte> header, frame_payload payload);
   void close(pipe_id id);
   void close_all();
   [[nodiscard]] static bool is_one(pipe_id id) noexcept { return (id & 3) == 1; }

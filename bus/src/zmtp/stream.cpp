@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t bytes_a_turn = 256u << 10;  // of one stream, before others' turn
 constexpr std::size_t kept_part = 512u << 10;     // room that a stream keeps for the next frame
-constexpr std::size_t most_written_kept = 256u << 10;
 
 error system_failure(std::string what, int number) {
   return error(errc::noconnection, std::move(what) + ": " + std::generic_category().message(number));
@@ -80,7 +79,7 @@ void stream::finish() {
   part_ = {};
   if (step_ != step::open) held_ = {};
   if (cannot_write_ || step_ == step::connecting) return shut();
-  if (out_from_ == out_.size()) ::shutdown(socket_.get(), SHUT_WR);
+  if (out_.empty()) ::shutdown(socket_.get(), SHUT_WR);
 }
 
 void stream::fail(const error& why, spoke how) {
@@ -229,13 +228,13 @@ bool stream::open_up(const command& what) {
 
 // -- out
 
-bool stream::send(std::span<const std::byte> header, std::span<const std::byte> body) {
+bool stream::send(std::span<const std::byte> header, frame_payload body) {
   if (!socket_ || finishing_ || cannot_write_) return false;
   const frame_head head = head_of_message(header.size() + body.size());
-  if (step_ == step::open) return write(head.span(), header, body);
+  if (step_ == step::open) return write(head.span(), header, std::move(body));
   held_.append(head.span());
   held_.append(header);
-  held_.append(body);
+  for (const auto part : body.parts()) held_.append(part);
   return true;
 }
 
@@ -246,35 +245,41 @@ bool stream::send_framed(std::span<const std::byte> messages) {
   return true;
 }
 
-bool stream::write(std::span<const std::byte> a, std::span<const std::byte> b, std::span<const std::byte> c) {
+bool stream::write(std::span<const std::byte> a, std::span<const std::byte> b, frame_payload c) {
   if (cannot_write_) return false;
-  std::array<std::span<const std::byte>, 3> parts{a, b, c};
   std::size_t written = 0;
-  if (out_from_ == out_.size()) {
-    std::array<iovec, 3> from{};
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      from[i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
+  if (out_.empty()) {
+    const auto [own, shared] = c.parts();
+    std::array<iovec, 4> from{};
+    std::size_t count = 0;
+    for (const std::span<const std::byte> part : {a, b, own, shared}) {
+      if (!part.empty()) from[count++] = {const_cast<std::byte*>(part.data()), part.size()};
     }
+    written = take_out(std::span(from).first(count));
+    if (cannot_write_) return false;
+  }
+  for (const std::span<const std::byte> one : {a, b}) {
+    const std::size_t gone = std::min(written, one.size());
+    written -= gone;
+    out_.append(one.subspan(gone));
+  }
+  out_.append(std::move(c), written);
+  if (!out_.empty()) want_writable(true);
+  return true;
+}
+
+// What the socket takes now. A failure: what has arrived is read first; that will say why.
+std::size_t stream::take_out(std::span<iovec> from) {
+  for (;;) {
     msghdr message{};
     message.msg_iov = from.data();
     message.msg_iovlen = from.size();
     const ssize_t count = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-      cannot_write_ = true;  // what has arrived is read first; that will say why
-      return false;
-    }
-    written = count > 0 ? static_cast<std::size_t>(count) : 0;
-    out_.clear();
-    out_from_ = 0;
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno == EINTR) continue;
+    cannot_write_ = errno != EAGAIN && errno != EWOULDBLOCK;
+    return 0;
   }
-  if (out_from_ > most_written_kept && out_from_ > out_.size() / 2) out_.drop_front(std::exchange(out_from_, 0));
-  for (std::span<const std::byte>& one : parts) {
-    const std::size_t gone = std::min(written, one.size());
-    written -= gone;
-    if (gone < one.size()) out_.append(one.subspan(gone));
-  }
-  if (!out_.empty()) want_writable(true);
-  return true;
 }
 
 void stream::writable() {
@@ -287,9 +292,7 @@ void stream::writable() {
     return connected();
   }
   write_queued();
-  if (out_from_ < out_.size()) return;
-  out_ = {};
-  out_from_ = 0;
+  if (!out_.empty()) return;
   want_writable(false);
   if (!finishing_) return;
   if (cannot_write_) return fail(error(errc::noconnection), spoke_);
@@ -297,18 +300,13 @@ void stream::writable() {
 }
 
 void stream::write_queued() {
-  while (out_from_ < out_.size()) {
-    const ssize_t count =
-        ::send(socket_.get(), out_.data() + out_from_, out_.size() - out_from_, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
-    if (count < 0) {
-      cannot_write_ = true;  // what has arrived is read first; that will say why
-      out_from_ = out_.size();
-      return;
-    }
-    out_from_ += static_cast<std::size_t>(count);
+  std::array<iovec, 16> from{};
+  while (!out_.empty() && !cannot_write_) {
+    const std::size_t count = take_out(std::span(from).first(out_.front(from)));
+    if (count == 0) break;
+    out_.drop_front(count);
   }
+  if (cannot_write_) out_.clear();
 }
 
 void stream::want_writable(bool want) {
@@ -323,11 +321,6 @@ void raw_bytes::reserve(std::size_t capacity) {
   std::copy_n(data_.get(), size_, larger.get());
   data_ = std::move(larger);
   capacity_ = capacity;
-}
-
-void raw_bytes::drop_front(std::size_t count) noexcept {
-  std::copy(data_.get() + count, data_.get() + size_, data_.get());
-  size_ -= count;
 }
 
 void raw_bytes::append(std::span<const std::byte> more) {

@@ -10,6 +10,7 @@
 
 #include "system_loop.hpp"
 #include "zmtp/codec.hpp"
+#include "zmtp/unsent.hpp"
 
 namespace troupe::bus::internal::zmtp {
 
@@ -40,7 +41,6 @@ class raw_bytes {
   void reserve(std::size_t capacity);
   void set_size(std::size_t size) noexcept { size_ = size; }  // at most the capacity
   void append(std::span<const std::byte> more);
-  void drop_front(std::size_t count) noexcept;
   void clear() noexcept { size_ = 0; }
 
  private:
@@ -93,7 +93,7 @@ class stream final : public fd_watcher {
   // Watches the socket, says the first words. errc::system_limit.
   [[nodiscard]] result<void> begin();
   // Header and body of one message; before the handshake it waits. False when nothing can be said any more.
-  bool send(std::span<const std::byte> header, std::span<const std::byte> body);
+  bool send(std::span<const std::byte> header, frame_payload body);
   // The same for bytes that are whole messages with their heads.
   bool send_framed(std::span<const std::byte> messages);
   void finish();
@@ -120,8 +120,9 @@ class stream final : public fd_watcher {
   [[nodiscard]] bool take_frame(const frame& one);
   [[nodiscard]] bool take_command(std::span<const std::byte> body);
   [[nodiscard]] bool open_up(const command& ready);
-  bool write(std::span<const std::byte> a, std::span<const std::byte> b = {}, std::span<const std::byte> c = {});
+  bool write(std::span<const std::byte> a, std::span<const std::byte> b = {}, frame_payload c = {});
   bool write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
+  [[nodiscard]] std::size_t take_out(std::span<iovec> from);
   void want_writable(bool want);
   void fail(const error& why, spoke how);
 
@@ -136,8 +137,7 @@ class stream final : public fd_watcher {
   spoke spoke_ = spoke::nothing;
   raw_bytes part_;               // of a frame, or of the greeting
   std::size_t part_wanted_ = 0;  // how long that will be; 0 when it is not known yet
-  raw_bytes out_;                // not yet written, from out_from_ on
-  std::size_t out_from_ = 0;
+  unsent out_;
   raw_bytes held_;  // messages that wait for the handshake
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dist/distribution.hpp"
+#include "sched/long_buffers.hpp"
 
 namespace troupe::internal {
 
@@ -10,6 +11,13 @@ namespace {
 
 constexpr std::size_t turn_bytes = 256u << 10;  // what a sender gives to the hub at its turn
 constexpr std::size_t most_ahead = 1u << 20;    // what lies in the hub's queue at most, so that others' signals pass
+
+std::shared_ptr<const bytes> shared_until_sent(bytes whole) {
+  return {new bytes(std::move(whole)), [](bytes* sent) {
+            give_long_buffer(std::move(*sent));
+            delete sent;
+          }};
+}
 
 }  // namespace
 
@@ -62,7 +70,7 @@ bool distribution::take_turn(peer& p, pid from, backlog& b, std::vector<ticket>&
     p.backlog_bytes -= bytes;
   };
   bytes out;
-  while (!b.signals.empty() && b.sent == 0 && out.size() + b.signals.front().size() <= (out.empty() ? alone : most)) {
+  while (!b.signals.empty() && !b.leaving && out.size() + b.signals.front().size() <= (out.empty() ? alone : most)) {
     bytes& next = b.signals.front();
     done(next.size());
     if (out.empty()) out = std::move(next);
@@ -73,26 +81,29 @@ bool distribution::take_turn(peer& p, pid from, backlog& b, std::vector<ticket>&
     if (!hub_->send(p.info.id, std::move(out), bus::delivery::must)) ++p.dropped;
     return true;
   }
-  const bytes& whole = b.signals.front();
-  if (whole.size() > p.longest) {
-    refuse_long(whole, p, refused);
-    done(whole.size());
-    b.signals.pop_front();
-    return true;
-  }
-  if (b.sent == 0) {
-    if (p.chunking > 0 && p.chunking + whole.size() > p.info.theirs.message_bytes) return false;
-    p.chunking += whole.size();
+  if (!b.leaving) {
+    bytes& first = b.signals.front();
+    if (first.size() > p.longest) {
+      refuse_long(first, p, refused);
+      done(first.size());
+      b.signals.pop_front();
+      return true;
+    }
+    if (p.chunking > 0 && p.chunking + first.size() > p.info.theirs.message_bytes) return false;
+    p.chunking += first.size();
     b.stream = ++p.streams;
+    b.leaving = shared_until_sent(std::move(first));
   }
-  const std::size_t piece_bytes = std::min(whole.size() - b.sent, most - chunk_head);
-  wire_buffer chunk;
-  encode_chunk(chunk, core_.life(), from, {b.stream, whole.size(), std::span(whole).subspan(b.sent, piece_bytes)});
-  if (!hub_->send(p.info.id, std::move(chunk).take(), bus::delivery::must)) ++p.dropped;
-  b.sent += piece_bytes;
-  done(piece_bytes);
+  const bytes& whole = *b.leaving;
+  const auto part = std::span(whole).subspan(b.sent, std::min(whole.size() - b.sent, most - chunk_head));
+  wire_buffer head;
+  encode_chunk_head(head, core_.life(), from, {b.stream, whole.size(), part});
+  if (!hub_->send(p.info.id, {std::move(head).take(), b.leaving, part}, bus::delivery::must)) ++p.dropped;
+  b.sent += part.size();
+  done(part.size());
   if (b.sent == whole.size()) {
     p.chunking -= whole.size();
+    b.leaving.reset();
     b.sent = 0;
     b.signals.pop_front();
   }
@@ -144,7 +155,7 @@ result<void> distribution::arrived_chunk(const peer_ptr& p, const arrival& a) {
       return error(errc::too_large, "chunks of " + std::to_string(part.total) + " bytes");
     }
     found = p->assemblies.emplace(part.stream, assembly{a.from, part.total, {}}).first;
-    found->second.data.reserve(part.total);
+    found->second.data = take_long_buffer(part.total);
     p->assembling += part.total;
   }
   assembly& at = found->second;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -65,12 +66,15 @@ enum class wish : std::uint8_t { none, mesh, always };
 // own later ones wait behind. A long signal leaves in chunks.
 struct backlog {
   std::deque<bytes> signals;
-  std::size_t sent = 0;      // of the first one
-  std::size_t waiting = 0;   // bytes in all, without what was sent
-  std::uint64_t stream = 0;  // of the first one, once its first chunk has left
-  bool holds = false;        // its sender is parked until all has left
+  std::shared_ptr<const bytes> leaving;  // the first one, which is empty above, once its first chunk has left
+  std::size_t sent = 0;                  // of it
+  std::size_t waiting = 0;               // bytes in all, without what was sent
+  std::uint64_t stream = 0;              // of the first one, once its first chunk has left
+  bool holds = false;                    // its sender is parked until all has left
 
-  [[nodiscard]] std::size_t behind() const noexcept { return waiting - (signals.front().size() - sent); }
+  [[nodiscard]] std::size_t behind() const noexcept {
+    return waiting - (leaving ? leaving->size() - sent : signals.front().size());
+  }
 };
 
 // A long signal that is arriving.

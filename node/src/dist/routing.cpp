@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "dist/distribution.hpp"
+#include "sched/long_buffers.hpp"
 
 namespace troupe::internal {
 
@@ -16,10 +17,13 @@ constexpr std::size_t shared_bytes = 512u << 10;
 constexpr std::size_t most_while_dialling = 4;  // times queue_bytes
 constexpr std::size_t kept_scratch = 256u << 10;
 
-// One per thread, so that encoding needs no lock and allocates seldom.
+// One per thread, so that encoding needs no lock and allocates seldom. A long signal takes it away: another one may
+// follow.
 [[gnu::noinline]] wire_buffer& scratch() {
   thread_local wire_buffer buffer;
-  if (buffer.raw().capacity() > kept_scratch) buffer = wire_buffer();
+  bytes& room = buffer.raw();
+  if (room.capacity() > kept_scratch) give_long_buffer(std::exchange(room, {}));
+  else if (room.capacity() == 0) room = take_long_buffer();
   buffer.clear();
   return buffer;
 }

@@ -122,12 +122,12 @@ bool encode_signal(wire_buffer& out, const node_life* own, const destination& to
   return false;
 }
 
-void encode_chunk(wire_buffer& out, const node_life* own, pid from, const piece& part) {
+void encode_chunk_head(wire_buffer& out, const node_life* own, pid from, const piece& part) {
   wire_sink w(out);
   put_op(w, op::chunk, 5, own, from);
   w.put_uint(part.stream);
   w.put_uint(part.total);
-  w.put_bytes(part.data);
+  w.begin_bytes(part.data.size());
 }
 
 void encode_nodes(wire_buffer& out, const std::vector<known_node>& known) {

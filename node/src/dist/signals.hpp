@@ -66,7 +66,8 @@ struct piece {
   std::span<const std::byte> data;  // never empty
 };
 inline constexpr std::size_t chunk_head = 160;  // bytes that a chunk has besides its data, at most
-void encode_chunk(wire_buffer& out, const node_life* own, pid from, const piece& part);
+// All of a chunk but its data, which follow.
+void encode_chunk_head(wire_buffer& out, const node_life* own, pid from, const piece& part);
 
 // A node, and where it can be dialled from elsewhere.
 struct known_node {

@@ -1,6 +1,7 @@
 #include <troupe/message.hpp>
 
 #include "runtime/process_private.hpp"
+#include "sched/long_buffers.hpp"
 
 namespace troupe {
 namespace detail {
@@ -15,6 +16,12 @@ void encode_wire_payload(const void* payload, writer& w) {
   // Checked when it arrived, so this cannot fail.
   if (!r->read_value(content)) content = value();
   w.put_value(content);
+}
+
+void destroy_wire_payload(void* payload) noexcept {
+  auto* content = static_cast<wire_payload*>(payload);
+  internal::give_long_buffer(std::move(content->data));
+  content->~wire_payload();
 }
 
 // A call that nobody will answer any more answers itself, so that no caller waits for a dead or forgetful server.
@@ -34,7 +41,7 @@ void answer_dropped_call(envelope& e) noexcept {
 
 }  // namespace
 
-const message_type wire_type{{}, sizeof(wire_payload), &destroy_payload<wire_payload>, &encode_wire_payload};
+const message_type wire_type{{}, sizeof(wire_payload), &destroy_wire_payload, &encode_wire_payload};
 
 envelope* allocate_envelope(std::size_t payload_bytes) {
   std::size_t bytes = sizeof(envelope) + payload_bytes;

@@ -5,6 +5,7 @@
 
 #include "unit/bus/raw_zmtp.hpp"
 #include "zmtp/codec.hpp"
+#include "zmtp/unsent.hpp"
 
 namespace troupe::test {
 namespace {
@@ -156,6 +157,41 @@ TEST_F(ZmtpPeer, WaitsInTheKernelWhileNoDescriptorIsFree) {
   EXPECT_TRUE(here_.until([&] { return a_.log.count("no descriptor is free") >= 1; }));
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_TRUE(raw_zmtp(std::move(socket)).greet());
+}
+
+// What is copied and what is kept, with and without a shared part, taken away in steps of any length.
+TEST(ZmtpUnsent, KeepsEveryByteInOrder) {
+  auto random = seeded_random(11);
+  const auto whole = std::make_shared<const bytes>(bytes_of(std::string(50'000, 's')));
+  bus::internal::zmtp::unsent queue;
+  std::string put, got;
+  const auto take = [&](std::size_t most) {
+    std::array<iovec, 3> parts{};
+    std::size_t taken = 0;
+    for (const iovec& one : std::span(parts).first(queue.front(parts))) {
+      const std::size_t now = std::min(one.iov_len, most - taken);
+      got.append(static_cast<const char*>(one.iov_base), now);
+      taken += now;
+    }
+    queue.drop_front(taken);
+  };
+  while (put.size() < 4'000'000) {
+    const std::string text(random->below(random->below(2) == 0 ? 200 : 20'000),
+                           static_cast<char>('a' + put.size() % 15));
+    if (random->below(3) == 0) {
+      queue.append(std::as_bytes(std::span(text)));
+      put += text;
+    } else {
+      const auto part = std::span(*whole).first(random->below(2) == 0 ? 0 : random->below(whole->size()));
+      const std::size_t gone = random->below(text.size() + part.size() + 1);
+      queue.append({bytes_of(text), whole, part}, gone);
+      put += (text + std::string(part.size(), 's')).substr(gone);
+    }
+    if (random->below(2) == 0) take(random->below(60'000));
+  }
+  while (!queue.empty()) take(1 + random->below(60'000));
+  EXPECT_TRUE(got == put);
+  EXPECT_EQ(whole.use_count(), 1);
 }
 
 // Frames of all lengths, cut anywhere on their way, in both directions.

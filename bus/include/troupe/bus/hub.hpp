@@ -8,6 +8,7 @@
 
 #include <troupe/bus/connection.hpp>
 #include <troupe/bus/loop.hpp>
+#include <troupe/bus/payload.hpp>
 #include <troupe/bus/security.hpp>
 #include <troupe/bus/transport.hpp>
 #include <troupe/limits.hpp>
@@ -59,7 +60,7 @@ class hub {
 
   // Sends a sequence of encoded signals as one frame; keeps the order of the calls. Errors: noconnection, too_large
   // (the peer's limits::frame_bytes), overloaded (ordinary frames over the bound; `relieved` follows).
-  [[nodiscard]] virtual result<void> send(connection_id connection, bytes payload,
+  [[nodiscard]] virtual result<void> send(connection_id connection, frame_payload payload,
                                           delivery how = delivery::ordinary) = 0;
   // What frames brought has reached its mailboxes: `payload_bytes` in all of `frames` frames. Credit goes back.
   virtual void consumed(connection_id connection, std::size_t payload_bytes, std::size_t frames = 1) = 0;

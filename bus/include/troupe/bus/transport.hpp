@@ -12,6 +12,7 @@
 
 #include <troupe/bus/endpoint.hpp>
 #include <troupe/bus/loop.hpp>
+#include <troupe/bus/payload.hpp>
 #include <troupe/error.hpp>
 #include <troupe/log_sink.hpp>
 
@@ -80,7 +81,7 @@ class transport {
     return false;
   }
   // `header` and `payload` make one frame. False when the pipe is gone: `closed` comes, or came.
-  virtual bool send(pipe_id pipe, std::span<const std::byte> header, std::span<const std::byte> payload) = 0;
+  virtual bool send(pipe_id pipe, std::span<const std::byte> header, frame_payload payload) = 0;
   // Forgets the pipe: no event of it comes any more. Frames sent before still leave, for a short time. Where one peer
   // cannot be cut off (an accepted one that is encrypted), its next frame comes as a pipe newly `opened`.
   virtual void close(pipe_id pipe) = 0;
