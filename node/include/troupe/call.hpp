@@ -13,24 +13,32 @@ inline constexpr duration default_call_time = std::chrono::seconds(5);
 
 namespace detail {
 
+// A wait for the answer of a call. Known among other waits by `match`, which is never asked: the wait takes no message.
+struct call_wait : wait_state {
+  explicit call_wait(address whom) noexcept : to(std::move(whom)) {
+    takes_messages = false;
+    match = &mark;
+  }
+  static bool mark(wait_state&, envelope&) { return false; }
+  address to;
+};
+
 // Sends a call whose reply `wait.reply_id` names.
-void start_call(process& self, const address& to, envelope* request, wait_state& wait, duration limit);
-[[nodiscard]] error reply_failure(envelope* reply, const wait_state& wait, const address& to);
+void start_call(process& self, envelope* request, call_wait& wait, duration limit);
+[[nodiscard]] error reply_failure(envelope* reply, const call_wait& wait);
 
 }  // namespace detail
 
 template <class Reply>
-class [[nodiscard]] call_awaiter : private detail::wait_state {
+class [[nodiscard]] call_awaiter : private detail::call_wait {
  public:
   call_awaiter(process& self, address to, detail::envelope* request, std::source_location place)
-      : self_(self), to_(std::move(to)), request_(request) {
+      : detail::call_wait(std::move(to)), self_(self), request_(request) {
     where = place;
-    takes_messages = false;
   }
   call_awaiter(call_awaiter&& other) noexcept
-      : detail::wait_state(other),
+      : detail::call_wait(std::move(other)),
         self_(other.self_),
-        to_(std::move(other.to_)),
         request_(std::exchange(other.request_, nullptr)),
         limit_(other.limit_) {}
   ~call_awaiter() {
@@ -43,7 +51,7 @@ class [[nodiscard]] call_awaiter : private detail::wait_state {
   }
 
   bool await_ready() {
-    detail::start_call(self_, to_, std::exchange(request_, nullptr), *this, limit_);
+    detail::start_call(self_, std::exchange(request_, nullptr), *this, limit_);
     return detail::poll_wait(self_, *this);
   }
   template <class Promise>
@@ -53,7 +61,7 @@ class [[nodiscard]] call_awaiter : private detail::wait_state {
   }
   result<Reply> await_resume() {
     if (!found || found->kind != detail::signal::reply)
-      return detail::reply_failure(std::exchange(found, nullptr), *this, to_);
+      return detail::reply_failure(std::exchange(found, nullptr), *this);
     message taken(found);
     if constexpr (std::is_void_v<Reply>) {
       return {};
@@ -87,7 +95,6 @@ class [[nodiscard]] call_awaiter : private detail::wait_state {
 
  private:
   process& self_;
-  address to_;
   detail::envelope* request_;
   duration limit_ = default_call_time;
 };

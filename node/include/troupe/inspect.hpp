@@ -29,11 +29,16 @@ inline constexpr std::size_t most_listed = 10'000;  // what one reply can carry
 // A pid, its text, or a registered name. errc: noproc, stale, bad_argument (of another node, or neither).
 [[nodiscard]] result<pid> find_process(node& where, const value& target);
 
-// {pid, name, entry, status, queue, memory, reductions, at (the await it is parked on), label, links, monitors,
-// monitored_by, group_leader, parent, trap_exits, held, metadata}; with `items` just those, in that order. "messages"
-// (the first 100, large ones cut) only when asked for. A process that does not come to a turn within a second is shown
-// from outside, and `busy` is true. errc: noproc, bad_argument.
+// {pid, name, entry, status, queue, memory, reductions, at (the await it is parked on), calls (whose answer it waits
+// for: a pid, or {name, node} as it asked), label, links, monitors, monitored_by, group_leader, parent, trap_exits,
+// held, metadata}; with `items` just those, in that order. "messages" (the first 100, large ones cut) only when asked
+// for. A process that does not come to a turn within a second is shown from outside, and `busy` is true. errc: noproc,
+// bad_argument.
 [[nodiscard]] task<result<value>> process_info(process& self, value target, list items = {});
+
+// {pid, to, at} of the processes of this node that wait for the answer of a call. Each is asked, so it is for the
+// moment when something hangs: at most 100,000 that wait, and two seconds.
+[[nodiscard]] task<list> calls(process& self);
 
 // {id, name, pid, type, children} of a supervisor, all the way down; of all roots when `root` is nil (then a list).
 [[nodiscard]] task<result<value>> tree(process& self, value root = {});

@@ -83,7 +83,11 @@ auto trans(process& self, id what, Body body, duration within = wait_forever)
 
 // What is held and who waits, on all nodes: {locks = {{resource, requester, pid, state = "held"|"waits", fence |
 // waited_ms}, …}, cycles = {{pid, …}, …}, missing = {node, …}}. A cycle is processes of which each waits for a lock
-// that the next one holds.
+// that the next one holds: none goes on before a deadline passes.
 [[nodiscard]] task<value> survey(process& self, duration within = default_call_time);
+
+// The same with the calls that wait for an answer, which close cycles too: {calls = {{pid, to, at}, …}, …}. Every
+// waiting process is asked (inspect::calls), so it is for the moment when something hangs.
+[[nodiscard]] task<value> waits(process& self, duration within = default_call_time);
 
 }  // namespace troupe::lock

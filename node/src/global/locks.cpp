@@ -4,6 +4,7 @@
 #include <set>
 
 #include <troupe/node.hpp>
+#include <troupe/rpc.hpp>
 
 #include "global/messages.hpp"
 #include "global/service.hpp"
@@ -19,8 +20,12 @@ constexpr duration margin = std::chrono::seconds(1);  // the service ends a wait
 // Who waits for whom: for each waiting pid the holders of what it waits for.
 using graph = std::map<pid, std::set<pid>>;
 
-graph graph_of(const list& locks) {
+graph graph_of(const list& locks, const list& calls) {
   graph out;
+  for (const value& one : calls) {
+    const pid caller = *one.find("pid")->process();
+    if (const pid* called = one.find("to")->process()) out[caller].insert(*called);
+  }
   for (const value& one : locks) {
     if (one.text_at("state") != "waits") continue;
     for (const value& other : locks) {
@@ -51,8 +56,8 @@ void walk(const graph& waits, pid first, std::vector<pid>& path, std::set<pid>& 
   }
 }
 
-list cycles_in(const list& locks) {
-  const graph waits = graph_of(locks);
+list cycles_in(const list& locks, const list& calls) {
+  const graph waits = graph_of(locks, calls);
   list out;
   for (const auto& [first, holders] : waits) {
     std::vector<pid> path{first};
@@ -65,6 +70,64 @@ list cycles_in(const list& locks) {
 bool is_entry(const value& one) {
   const value* holder = one.find("pid");
   return holder && holder->process() && one.find("resource") && one.find("requester");
+}
+
+value with_called(value entry, pid called) {
+  for (auto& [key, item] : *entry.entries()) {
+    if (key == value("to")) item = value(called);
+  }
+  return entry;
+}
+
+// The calls of that node's processes. Whom a caller named on another node, that node is asked for.
+task<list> calls_of(process& self, std::string node, duration within) {
+  list out;
+  auto got = co_await rpc::call<value>(self, node, "troupe.calls").within(within);
+  if (!got || !got->items()) co_return out;  // it answers for its locks, and offers no more
+  for (value& one : *got->items()) {
+    const value* called = one.find("to");
+    const value* caller = one.find("pid");
+    if (!called || !caller || !caller->process()) continue;
+    const list* named = called->items();
+    if (named && named->size() == 2 && named->back().text() && named->front().text()) {
+      const std::string there(*named->back().text()), name(*named->front().text());
+      auto holder = co_await rpc::call<value>(self, there, "troupe.whereis", name).within(within);
+      if (holder && holder->process()) one = with_called(std::move(one), *holder->process());
+    }
+    out.push_back(std::move(one));
+  }
+  co_return out;
+}
+
+task<value> seen_everywhere(process& self, duration within, bool with_calls) {
+  list locks, calls, missing;
+  for (const std::string& node : global::members(self.node())) {
+    const address to = node == self.node().name() ? address(keeper_name) : address(keeper_name, node);
+    locks_asked asked;
+    auto got = co_await call<value>(self, to, std::move(asked)).within(within);
+    if (!got || !got->items()) {
+      missing.emplace_back(node);
+      continue;
+    }
+    for (value& one : *got->items()) {
+      if (is_entry(one)) locks.push_back(std::move(one));
+    }
+    if (!with_calls) continue;
+    auto asking = calls_of(self, node, within);
+    list found = co_await std::move(asking);
+    calls.insert(calls.end(), std::move_iterator(found.begin()), std::move_iterator(found.end()));
+  }
+  // Who waits for a lock does so in a call of the keeper.
+  std::erase_if(calls, [&](const value& one) {
+    return std::ranges::any_of(locks, [&](const value& each) {
+      return each.text_at("state") == "waits" && *each.find("pid") == *one.find("pid");
+    });
+  });
+  map out{{value("locks"), value(locks)},
+          {value("cycles"), value(cycles_in(locks, calls))},
+          {value("missing"), value(std::move(missing))}};
+  if (with_calls) out.emplace_back(value("calls"), value(std::move(calls)));
+  co_return value(std::move(out));
 }
 
 }  // namespace
@@ -100,22 +163,7 @@ task<result<guard>> acquire(process& self, value resource, duration within) {
   co_return result<guard>(std::in_place, self, std::move(what), *fence);
 }
 
-task<value> survey(process& self, duration within) {
-  list locks, missing;
-  for (const std::string& node : global::members(self.node())) {
-    const address to = node == self.node().name() ? address(keeper_name) : address(keeper_name, node);
-    locks_asked asked;
-    auto got = co_await call<value>(self, to, std::move(asked)).within(within);
-    if (!got || !got->items()) {
-      missing.emplace_back(node);
-      continue;
-    }
-    for (value& one : *got->items()) {
-      if (is_entry(one)) locks.push_back(std::move(one));
-    }
-  }
-  list cycles = cycles_in(locks);
-  co_return map_of({{"locks", std::move(locks)}, {"cycles", std::move(cycles)}, {"missing", std::move(missing)}});
-}
+task<value> survey(process& self, duration within) { return seen_everywhere(self, within, false); }
+task<value> waits(process& self, duration within) { return seen_everywhere(self, within, true); }
 
 }  // namespace troupe::lock

@@ -11,9 +11,10 @@ namespace troupe::inspect {
 namespace {
 
 constexpr auto keys = std::to_array<std::string_view>(
-    {"pid", "name", "entry", "status", "queue", "memory", "reductions", "at", "label", "links", "monitors",
+    {"pid", "name", "entry", "status", "queue", "memory", "reductions", "at", "calls", "label", "links", "monitors",
      "monitored_by", "group_leader", "parent", "trap_exits", "held", "metadata", "messages"});
-constexpr std::size_t message_limit = 100, message_bytes = 16u << 10;
+constexpr std::size_t message_limit = 100, message_bytes = 16u << 10, most_asked = 100'000;
+constexpr duration most_time = std::chrono::seconds(2), one_look = std::chrono::milliseconds(200);
 
 // Answers the waiting caller exactly once: with what was seen, or, when the process ends before its turn, with noproc.
 class answer {
@@ -88,6 +89,20 @@ value pid_list(const std::vector<pid>& of) {
 
 value pid_or_nil(pid p) { return p ? value(p) : value(); }
 
+// A pid where that is known here, else [name, node]; nil for nobody.
+value whom(process& self, const std::optional<address>& called) {
+  if (!called) return {};
+  if (!called->by_name()) return pid_or_nil(called->pid());
+  if (called->node().empty() || called->node() == self.node().name()) {
+    const auto holder = self.core().whereis(called->name());
+    return holder ? value(*holder) : value(called->name());
+  }
+  list named;
+  named.emplace_back(called->name());
+  named.emplace_back(called->is_global() ? value() : value(called->node()));
+  return value(std::move(named));
+}
+
 value look_inside(process& seen, bool messages) {
   detail::process_details about = detail::core::details(seen, messages ? message_limit : 0);
   list monitors;
@@ -97,6 +112,7 @@ value look_inside(process& seen, bool messages) {
   auto add = [&out](std::string_view key, value item) { out.emplace_back(value(key), std::move(item)); };
   add("name", std::move(about.name));
   add("at", std::move(about.waits_at));
+  add("calls", whom(seen, about.calls));
   add("label", std::move(about.label));
   add("links", pid_list(about.links));
   add("monitors", value(std::move(monitors)));
@@ -113,6 +129,12 @@ value look_inside(process& seen, bool messages) {
     add("messages", value(std::move(about.messages)));
   }
   return value(std::move(out));
+}
+
+value look_at_call(process& seen, bool) {
+  const detail::process_details about = detail::core::details(seen, 0);
+  if (!about.calls) return {};
+  return map_of({{"pid", seen.id()}, {"to", whom(seen, about.calls)}, {"at", value(about.waits_at)}});
 }
 
 // From outside and inside, in the order of `keys`, or just `items` in theirs.
@@ -176,6 +198,20 @@ task<result<value>> process_info(process& self, value target, list items) {
   if (!inside && inside.error() != errc::timeout) co_return inside.error();
   const bool busy = !inside;
   co_return select(outside, busy ? value() : *inside, items, busy);
+}
+
+task<list> calls(process& self) {
+  list out;
+  const time_point until = deadline_after(self.now(), most_time);
+  std::size_t asked = 0;
+  for (const pid one : self.core().processes()) {
+    const auto seen = self.core().summary(one);
+    if (!seen || seen->status != detail::process_status::waiting || one == self.id()) continue;
+    if (++asked > most_asked || self.now() > until) break;
+    auto inside = co_await look_awaiter(self, one, look_at_call, false, one_look);
+    if (inside && !inside->is_nil()) out.push_back(std::move(*inside));
+  }
+  co_return out;
 }
 
 }  // namespace troupe::inspect

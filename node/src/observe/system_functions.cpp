@@ -72,6 +72,12 @@ answer process_info(process& self, list given) {
   co_return out;
 }
 
+answer calls(process& self, list) {
+  auto looking = inspect::calls(self);
+  list found = co_await std::move(looking);
+  co_return value(std::move(found));
+}
+
 answer tree(process& self, list given) {
   auto walking = inspect::tree(self, std::move(given[0]));
   auto out = co_await std::move(walking);
@@ -107,8 +113,13 @@ answer registry(process& self, list given) {
     value out = co_await std::move(asking);
     co_return out;
   }
-  co_return error(errc::unsupported,
-                  "registry: this node knows local, global, groups and locks; asked for " + given[0].print(2, 80));
+  if (given[0] == value("waits")) {
+    auto asking = lock::waits(self);
+    value out = co_await std::move(asking);
+    co_return out;
+  }
+  co_return error(errc::unsupported, "registry: this node knows local, global, groups, locks and waits; asked for " +
+                                         given[0].print(2, 80));
 }
 
 answer nodes_of_class(process& self, list given) {
@@ -228,9 +239,11 @@ void offer_system_functions(catalogue& offers) {
         "ps({sort = \"id|queue|memory|reductions\", limit = n, name = glob}): the processes");
   offer("info", {}, "map", info, "info(): what this node is and has counted");
   offer("process_info", {"any", "list"}, "map", process_info, "process_info(process, items): one process from inside");
+  offer("calls", {}, "list", calls, "calls(): the processes that wait for the answer of a call, and whose");
   offer("tree", {"any"}, "any", tree, "tree(supervisor): the supervision tree below it, or all of them");
   offer("registry", {"text"}, "any", registry,
-        "registry(\"local|global|locks\"): registered names and their pids; who holds and who waits for locks");
+        "registry(\"local|global|groups|locks|waits\"): names and pids; groups; who has and who waits for locks, or "
+        "answers");
   offer("state", {"any"}, "any", state, "state(process): what a server holds");
   offer("nodes", {"text"}, "list", nodes_of_class, "nodes(\"visible|hidden|connected|this|known\"): connected nodes");
   offer("connect", {"text"}, "boolean", connect_to, "connect(node): connects this node to another one");

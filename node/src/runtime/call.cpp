@@ -4,10 +4,9 @@
 
 namespace troupe::detail {
 
-void start_call(process& self, const address& to, envelope* request, wait_state& wait, duration limit) {
+void start_call(process& self, envelope* request, call_wait& wait, duration limit) {
   wait.reply_id = self.make_ref_id();
   wait.deadline = wait_deadline(self, limit);
-  wait.takes_messages = false;
   if (request->from && request->id != 0 && !request->replied) {  // a call that was received, asked anew as our own
     self.core().answer_call(request->from, request->id,
                             error(errc::cancelled, "the server passed the call on as its own"));
@@ -17,14 +16,14 @@ void start_call(process& self, const address& to, envelope* request, wait_state&
   request->id = wait.reply_id;
   process_private::wait(self) = &wait;  // a reply may come while we still run
   try {
-    self.send_envelope(to, request);
+    self.send_envelope(wait.to, request);
   } catch (...) {  // out of memory: the frame that waits goes
     process_private::wait(self) = nullptr;
     throw;
   }
 }
 
-error reply_failure(envelope* reply, const wait_state& wait, const address& to) {
+error reply_failure(envelope* reply, const call_wait& wait) {
   if (reply) {
     message taken(reply);
     if (reply->kind == signal::reply_error) {
@@ -35,7 +34,7 @@ error reply_failure(envelope* reply, const wait_state& wait, const address& to) 
     return {errc::bad_message, "an answer that is none"};
   }
   error late = timeout_error(wait);
-  return error(errc::timeout, to.text() + " did not answer in time; " + late.text()).set_maybe_executed(true);
+  return error(errc::timeout, wait.to.text() + " did not answer in time; " + late.text()).set_maybe_executed(true);
 }
 
 }  // namespace troupe::detail

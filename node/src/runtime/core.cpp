@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <new>
 
+#include <troupe/call.hpp>
+
 #include "runtime/process_private.hpp"
 
 namespace troupe::detail {
@@ -190,6 +192,7 @@ process_details core::details(process& self, std::size_t message_limit) {
     std::string_view file = wait->where.file_name();
     if (auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
     out.waits_at = std::string(file) + ":" + std::to_string(wait->where.line());
+    if (wait->match == &call_wait::mark) out.calls = static_cast<const call_wait*>(wait)->to;
   }
   if (cold_part* cold = process_private::cold_of(self)) {
     out.label = cold->label;

@@ -84,6 +84,7 @@ struct process_summary {
 struct process_details {
   process_summary summary;
   std::string name, label, waits_at;  // "file.cpp:12" of the await it is parked on
+  std::optional<address> calls;       // whose answer it waits for
   std::vector<pid> links;
   std::vector<std::pair<ref, std::string>> monitors;
   std::vector<pid> monitored_by;

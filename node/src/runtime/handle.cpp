@@ -134,10 +134,10 @@ result<message> handle::receive(duration limit) {
 }
 
 result<message> handle::call_raw(const address& to, detail::envelope* request, duration limit) {
-  detail::wait_state wait;
-  detail::start_call(self(), to, request, wait, limit);
+  detail::call_wait wait(to);
+  detail::start_call(self(), request, wait, limit);
   if (impl_->wait_for(wait) && wait.found->kind == detail::signal::reply) return result<message>(message(wait.found));
-  return detail::reply_failure(std::exchange(wait.found, nullptr), wait, to);
+  return detail::reply_failure(std::exchange(wait.found, nullptr), wait);
 }
 
 result<exit_reason> handle::join(const spawned& child, duration limit) {

@@ -90,6 +90,31 @@ TEST(SystemFunctions, ProcessInfoLooksInside) {
   EXPECT_EQ(lab.call("troupe.process_info", {value(one)}).error(), errc::noproc);
 }
 
+TEST(SystemFunctions, CallsShowWhoWaitsForWhoseAnswer) {
+  lab lab;
+  const auto ask = [](process& self, pid whom) -> task<> {
+    auto never = co_await call(self, whom, Ask(1)).within(1min);
+    (void)never;
+  };
+  const auto deaf = [](process& self) -> task<> {
+    for (;;) co_await self.receive<Poke>(wait_forever);
+  };
+  const pid idle = lab.here->spawn(deaf);
+  const pid waits = lab.here->spawn(ask, idle);
+  const auto seen = [&] { return lab.call("troupe.calls").or_exit(); };
+  ASSERT_TRUE(wait_until([&] { return seen().items()->size() == 1; })) << seen().print();
+  const value one = seen().items()->front();
+  EXPECT_EQ(*one.find("pid"), value(waits));
+  EXPECT_EQ(*one.find("to"), value(idle));
+  EXPECT_EQ(one.text_at("at").substr(0, 26), "system_functions_test.cpp:");
+  const value about = lab.call("troupe.process_info", {value(waits), list_of({"calls"})}).or_exit();
+  EXPECT_EQ(*about.find("calls"), value(idle));
+  const value other = lab.call("troupe.process_info", {value(idle), list_of({"calls"})}).or_exit();
+  EXPECT_TRUE(other.find("calls")->is_nil());
+  lab.self().exit(waits, exit_reason::kill());
+  ASSERT_TRUE(wait_until([&] { return seen().items()->empty(); }));
+}
+
 TEST(SystemFunctions, ProcessInfoShowsMessagesWhenAsked) {
   lab lab;
   const pid deaf = lab.here->spawn([](process& self) -> task<> {
