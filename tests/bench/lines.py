@@ -104,10 +104,25 @@ CLUSTER = [
 ]
 
 
-def grows(name, sizes, **operations):
+def names(nodes, register=None, lock=None, join=None, quick=False):
+    """Names, locks and groups of so many nodes."""
+    def median(metric, title, otp=None):
+        return row(f"{metric}_{nodes}_p50", f"{title}, {nodes} nodes, p50", "us", "less", otp)
+    return work(f"names_{nodes}", [
+        median("register", "global name: register", register), median("unregister", "unregister"),
+        row(f"whereis_{nodes}", f"whereis, {nodes} nodes", "ns", "less"),
+        median("lock", "lock and unlock", lock), median("join", "group join seen by all others", join),
+        row(f"heal_{nodes}", f"100 names each: one of {nodes} nodes back until all know all", "ms", "less")],
+        "troupe otp", quick=quick)
+
+
+NAMES = [names(2, register=5, lock=3, join=2, quick=True), names(5, register=8, lock=5, join=2), names(20)]
+
+
+def grows(name, sizes, sides="troupe otp", **operations):
     """What an operation costs in a node that holds so much. Drawn by --svg."""
     return work(name, [row(f"{operation}_at_{size}", f"{title}, {size:,}", "ns", "less")
-                       for operation, title in operations.items() for size in sizes], "troupe", quick=False)
+                       for operation, title in operations.items() for size in sizes], sides, quick=False)
 
 
 GROWTH = [
@@ -115,7 +130,11 @@ GROWTH = [
           pingpong_any="ping-pong with any of them", spawn_exit="spawn and exit beside them"),
     grows("growth_names", [100, 1000, 10000, 100000], whereis="whereis among names",
           register_unregister="register and unregister beside names"),
-    grows("growth_peers", [2, 5, 10, 20, 50, 100], remote_pingpong="ping-pong with one of the connected nodes"),
+    grows("growth_peers", [2, 5, 10, 20, 50, 100], "troupe",
+          remote_pingpong="ping-pong with one of the connected nodes"),
+    grows("growth_global", [100, 1000, 10000, 100000], "troupe", global_whereis="whereis among global names",
+          global_register_unregister="register and unregister beside global names"),
+    grows("growth_groups", [100, 1000, 10000, 100000], join_seen="join seen by the other node, beside groups"),
 ]
-GROUPS = {"local": LOCAL, "remote": REMOTE, "life": LIFE, "cluster": CLUSTER, "growth": GROWTH}
+GROUPS = {"local": LOCAL, "remote": REMOTE, "life": LIFE, "cluster": CLUSTER, "names": NAMES, "growth": GROWTH}
 WORKS = [one for group in GROUPS.values() for one in group]

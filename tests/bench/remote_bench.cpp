@@ -1,15 +1,12 @@
 // What two nodes do with each other, each an OS process of its own. `tests/bench/remote.erl` does the same in OTP.
 // usage: remote_bench LINE SCALE [ipc|tcp|encrypted]
-#include <filesystem>
 #include <iostream>
 
 #include <troupe/cluster.hpp>
-#include <troupe/inspect.hpp>
-#include <troupe/node.hpp>
 #include <troupe/rpc.hpp>
 #include <troupe/server.hpp>
 
-#include "support.hpp"
+#include "peers.hpp"
 
 using namespace std::chrono_literals;
 using namespace troupe;
@@ -54,51 +51,15 @@ struct Answerer {
   std::int64_t on(const Ping&) { return 1; }
 };
 
-std::string name_of(int index) { return "peer" + std::to_string(index); }
-std::string other(int index = 0) { return name_of(index) + "@localhost"; }
+using bench::other, bench::place;
 
-struct place {  // where the nodes of this run are, and how they talk
-  std::filesystem::path folder;
-  std::string transport;
-  [[nodiscard]] node_options options(const std::string& name) const {
-    node_options out;
-    out.name = name;
-    out.cookie = "a-cookie-for-the-benchmarks-of-troupe";
-    out.run_directory = folder;
-    if (transport == "ipc") return out;
-    out.run_directory = folder / name;  // in a folder of its own a node is not found, and reached over tcp alone
-    std::filesystem::create_directory(out.run_directory);
-    std::filesystem::permissions(out.run_directory, std::filesystem::perms::owner_all);
-    out.plain_text = transport == "tcp" ? plain_text::on_loopback : plain_text::nowhere;
-    return out;
-  }
-};
-
-// Tells through `ready` where it listens, then serves until it is killed.
-void serve_peer(const place& where, int index, int ready) {
-  node_options options = where.options(name_of(index));
-  if (where.transport != "ipc") options.listen = {"tcp://127.0.0.1:0"};
-  options.offers.process("bench.echo", &echo);
-  options.offers.process("bench.sink", &sink);
-  options.offers.function("bench.serve", [](process& self) { return serve<Answerer>(self.node()); });
-  options.offers.function("bench.up", [](process& self, pid parent) { self.send(parent, Up{}); });
-  options.offers.function("bench.abs", [](std::int64_t number) { return number < 0 ? -number : number; });
-  auto n = node::start(std::move(options)).or_exit();
-  std::string told = "-";
-  const value about = inspect::node_info(*n);
-  if (const value* network = about.find("network")) {
-    for (const value& one : *network->find("endpoints")->items()) {
-      if (one.text()->starts_with("tcp://")) told = *one.text();
-    }
-  }
-  told += "\n";
-  if (write(ready, told.data(), told.size()) < 0) return;
-  for (;;) pause();
-}
-
-std::string line_from(int fd) {
-  std::string out;
-  for (char c = 0; read(fd, &c, 1) == 1 && c != '\n';) out += c;
+catalogue offered() {
+  catalogue out;
+  out.process("bench.echo", &echo);
+  out.process("bench.sink", &sink);
+  out.function("bench.serve", [](process& self) { return serve<Answerer>(self.node()); });
+  out.function("bench.up", [](process& self, pid parent) { self.send(parent, Up{}); });
+  out.function("bench.abs", [](std::int64_t number) { return number < 0 ? -number : number; });
   return out;
 }
 
@@ -279,20 +240,10 @@ task<> measure(process& self, work what) {
 
 void run_line(const work& asked, const place& where) {
   work what = asked;
-  std::vector<bench::child> peers;
-  std::vector<std::string> endpoints;
-  for (std::size_t i = 0; i < what.peers; ++i) {  // the others first: this process must have one thread
-    int ready[2];
-    if (pipe(ready) != 0) throw std::runtime_error("pipe");
-    peers.emplace_back([&] { serve_peer(where, static_cast<int>(i), ready[1]); });
-    close(ready[1]);
-    endpoints.push_back(line_from(ready[0]));
-    close(ready[0]);
-    if (endpoints.back().empty()) throw std::runtime_error("the other node did not start");
-  }
-  what.kill_peer = [&] { peers.front().kill(); };
+  const bench::peers others(where, what.peers, offered);
+  what.kill_peer = [&] { others.kill_first(); };
   node_options options = where.options("measuring");
-  if (where.transport != "ipc") options.peers = {other() + "=" + endpoints.front()};
+  if (where.transport != "ipc") options.peers = {other() + "=" + others.first_endpoint()};
   auto n = node::start(std::move(options)).or_exit();
   auto door = n->make_handle().or_exit();
   door->run(5min, [what](process& self) { return measure(self, what); }).or_exit();
@@ -308,17 +259,15 @@ int main(int argc, char** argv) {
     return 2;
   }
   const work what{argv[1], std::stod(argv[2]), argv[1] == std::string("remote_20_peers") ? 20u : 1u, {}};
-  std::string folder = (std::filesystem::temp_directory_path() / "troupe-bench-XXXXXX").string();
-  if (!mkdtemp(folder.data())) return 1;
+  const bench::temporary_folder folder;
   int code = 0;
   try {
     // A death takes a new pair each time.
     const int times = what.line == "kill_to_down" ? scaled(what.scale, 5) : 1;
-    for (int i = 0; i < times; ++i) run_line(what, {folder, argc > 3 ? argv[3] : "ipc"});
+    for (int i = 0; i < times; ++i) run_line(what, {folder.path(), argc > 3 ? argv[3] : "ipc"});
   } catch (const std::exception& failed) {
     std::cerr << "remote_bench " << what.line << ": " << failed.what() << "\n";
     code = 1;
   }
-  std::filesystem::remove_all(folder);
   return code;
 }
