@@ -81,10 +81,9 @@ look(_, 0) -> ok;
 look(Name, N) -> true = is_pid(global:whereis_name(Name)), look(Name, N - 1).
 
 locks(Scale, Others, Few) ->
-    Id = {resource, self()},
     percentiles(name(lock, Others),
-                [timed(fun() -> true = global:set_lock(Id), true = global:del_lock(Id) end)
-                 || _ <- lists:seq(1, scaled(Scale, if Few -> 100; true -> 1000 end, 3))]).
+                [timed(fun() -> Id = {{resource, I}, self()}, true = global:set_lock(Id), true = global:del_lock(Id) end)
+                 || I <- lists:seq(1, scaled(Scale, if Few -> 100; true -> 1000 end, 3))]).
 
 start_groups(Others) ->
     {ok, _} = pg:start(pg),

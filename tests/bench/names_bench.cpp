@@ -72,10 +72,11 @@ task<> all_seen(process& self, int count) {
 
 // Until every node sees every other one.
 task<> meet(process& self, int count) {
-  (co_await connect(self, other()).within(1min)).or_exit();
-  for (int i = 0; i < count - 1; ++i) {
+  const auto there = static_cast<std::size_t>(count - 1);
+  for (std::size_t i = 0; i < there; ++i) (co_await connect(self, other(i)).within(1min)).or_exit();
+  for (std::size_t i = 0; i < there; ++i) {
     for (;;) {
-      auto members = co_await rpc::call<std::int64_t>(self, other(static_cast<std::size_t>(i)), "bench.members");
+      auto members = co_await rpc::call<std::int64_t>(self, other(i), "bench.members");
       if (members && *members == count) break;
       (void)co_await self.receive(10ms);
     }
@@ -111,9 +112,10 @@ task<> locks(process& self, cluster all) {
   const int count = scaled(all.scale, all.nodes > 10 ? 100 : 1000, 3);
   std::vector<double> us;
   for (int i = 0; i < count; ++i) {
+    const lock::id what(name_number("resource", i), self.id());  // each has its own arbiter
     const auto start = now();
-    (co_await lock::set_lock(self, lock::id("resource", self.id()))).or_exit();
-    (co_await lock::del_lock(self, lock::id("resource", self.id()))).or_exit();
+    (co_await lock::set_lock(self, what)).or_exit();
+    (co_await lock::del_lock(self, what)).or_exit();
     us.push_back(bench::micros_since(start));
   }
   bench::percentiles("lock_" + std::to_string(all.nodes), us);
