@@ -78,6 +78,7 @@ void distribution::up(const bus::peer_info& info) {
     p->longest = p->takes_chunks ? info.theirs.message_bytes : info.theirs.frame_bytes;
     p->life = std::move(*life);
     p->up_since = core_.clock().now();
+    p->introduced = false;
     p->retry_wait = {};
     p->retry_at = {};
     p->last_failure = {};

@@ -143,8 +143,11 @@ class distribution final : public detail::service, public detail::router, privat
   [[nodiscard]] std::string not_allowed_text(std::string_view name) const;
   [[nodiscard]] bool in_mesh(const bus::identity& who) const;
   void meet_mesh(const peer_ptr& p);
+  void tell_nodes(peer& p, const std::vector<known_node>& known);
+  void introduced(const peer_ptr& p);
   void arrived_nodes(const peer_ptr& p, const arrival& a);
   void want(const peer_ptr& p, wish how);
+  void arm_retry(const peer_ptr& p);
   void retry_later(const peer_ptr& p);
   void retry(const peer_ptr& p);
 

@@ -87,12 +87,32 @@ void distribution::meet_mesh(const peer_ptr& p) {
     if (other.info.dialled_by_us && one.endpoints.empty()) one.endpoints = told_endpoints({other.info.via});
     known.push_back(std::move(one));
   }
+  tell_nodes(*p, known);
+}
+
+void distribution::tell_nodes(peer& p, const std::vector<known_node>& known) {
   wire_buffer encoded;
   encode_nodes(encoded, known);
-  std::lock_guard lock(p->mutex);
-  if (p->state != peer_state::up || encoded.size() > p->info.theirs.frame_bytes) return;
-  put_frame(*p, encoded.data());
-  flush_locked(*p);
+  std::lock_guard lock(p.mutex);
+  if (p.state != peer_state::up || !in_mesh(p.info.who) || encoded.size() > p.info.theirs.frame_bytes) return;
+  put_frame(p, encoded.data());
+  flush_locked(p);
+}
+
+// The first that it says is where it can be dialled itself. Those who have come since were told of it without that.
+void distribution::introduced(const peer_ptr& p) {
+  known_node one{p->name, {}};
+  bus::connection_id since = 0;
+  {
+    std::lock_guard lock(p->mutex);
+    if (p->state != peer_state::up || std::exchange(p->introduced, true)) return;
+    one.endpoints = told_endpoints(p->told);
+    since = p->info.id;
+  }
+  if (one.endpoints.empty()) return;
+  for (auto& [id, connection] : connections_) {
+    if (id > since) tell_nodes(*connection.of, {one});
+  }
 }
 
 void distribution::arrived_nodes(const peer_ptr& p, const arrival& a) {
@@ -113,13 +133,17 @@ void distribution::arrived_nodes(const peer_ptr& p, const arrival& a) {
       break;
     }
   }
+  introduced(p);
 }
 
 void distribution::want(const peer_ptr& p, wish how) {
   std::lock_guard lock(p->mutex);
   if (p->gone || !may_connect(p->name)) return;
   p->wanted = std::max(p->wanted, how);
-  if (p->state == peer_state::idle && core_.clock().now() >= p->retry_at) begin_dial(p);
+  p->mesh_tries = 0;
+  if (p->state != peer_state::idle) return;
+  if (core_.clock().now() >= p->retry_at) begin_dial(p);
+  else if (!p->retry_timer) arm_retry(p);
 }
 
 // After a loss or a dial that failed.
@@ -130,6 +154,11 @@ void distribution::retry_later(const peer_ptr& p) {
     p->wanted = wish::none;
     return;
   }
+  arm_retry(p);
+}
+
+// With the peer's mutex held.
+void distribution::arm_retry(const peer_ptr& p) {
   const time_point when = std::max(p->retry_at, deadline_after(core_.clock().now(), options_.retry_first));
   p->retry_timer = options_.loop->at(when, [this, p, alive = alive_] {
     if (*alive) retry(p);

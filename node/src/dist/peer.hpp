@@ -117,6 +117,7 @@ struct peer {
   std::atomic<std::size_t> assembling = 0;  // their totals
 
   std::vector<bus::endpoint> told;  // where it can be dialled, by what nodes have told
+  bool introduced = false;          // when up: by itself as well
   wish wanted = wish::none;
   unsigned mesh_tries = 0;
   bus::timer_id retry_timer = 0;  // the loop's thread
