@@ -12,6 +12,7 @@
 
 #include <troupe/codec.hpp>
 #include <troupe/exit_reason.hpp>
+#include <troupe/wire.hpp>
 
 // One line inside a struct makes it a message:
 //     struct Push { double number = 0; TROUPE_MESSAGE(Push, "push", number) };
@@ -83,13 +84,15 @@ constexpr auto encoder_of() -> void (*)(const void*, writer&) {
 template <class T>
 inline constexpr message_type type_of{tag_of<T>(), sizeof(T), &destroy_payload<T>, encoder_of<T>()};
 
-// Still in msgpack, as it came from another node; converted at the first look.
+// Still in msgpack, as it came from another node; converted at the first look. A long message keeps the buffer that it
+// came in, a short one lies behind this, in the same block.
 struct wire_payload {
   troupe::bytes data;
-  std::size_t begin = 0;  // what stands before it was the signal's head
-  [[nodiscard]] std::span<const std::byte> content() const noexcept { return std::span(data).subspan(begin); }
+  std::span<const std::byte> content;
 };
 extern const message_type wire_type;
+// What has arrived was bounded in bytes; its own length bounds the rest.
+inline constexpr limits wire_content_limits{.value_nodes = SIZE_MAX, .depth = reader::max_depth};
 
 enum class signal : std::uint8_t {
   message,      // payload: any
@@ -146,6 +149,9 @@ template <class T, class... Args>
   return e;
 }
 [[nodiscard]] envelope* make_signal(signal kind);  // no payload
+// The first takes `whole`, of which `content` is a part; the second copies it.
+[[nodiscard]] envelope* make_wire_envelope(signal kind, troupe::bytes&& whole, std::span<const std::byte> content);
+[[nodiscard]] envelope* make_wire_envelope(signal kind, std::span<const std::byte> content);
 [[nodiscard]] value envelope_value(const envelope& e);
 // The payload as a T: in place when it is one, converted (once, in place of the old) from wire bytes, from a value, or
 // from another type with the same tag. nullptr, and `why` when given, when it does not fit.
@@ -252,6 +258,17 @@ class message {
 namespace detail {
 
 template <class T>
+T* convert_payload(envelope*& e, reader& source, error* why) {
+  T out{};
+  if (!whole<T>::take(source, out)) {
+    if (why) *why = source.failure();
+    return nullptr;
+  }
+  replace_envelope(e, make_envelope<T>(e->kind, std::move(out)));
+  return static_cast<T*>(e->payload());
+}
+
+template <class T>
 T* payload_as(envelope*& e, error* why) {
   if (e->type == &type_of<T>) return static_cast<T*>(e->payload());
   if constexpr (tagged<T>) {
@@ -263,15 +280,13 @@ T* payload_as(envelope*& e, error* why) {
       return nullptr;
     }
   }
+  if (e->type == &wire_type) {
+    wire_source source(static_cast<const wire_payload*>(e->payload())->content, wire_content_limits);
+    return convert_payload<T>(e, source, why);
+  }
   value keep;
   auto source = payload_reader(*e, keep);
-  T out{};
-  if (!whole<T>::take(*source, out)) {
-    if (why) *why = source->failure();
-    return nullptr;
-  }
-  replace_envelope(e, make_envelope<T>(e->kind, std::move(out)));
-  return static_cast<T*>(e->payload());
+  return convert_payload<T>(e, *source, why);
 }
 
 }  // namespace detail

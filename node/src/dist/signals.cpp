@@ -30,7 +30,7 @@ void put_op(wire_sink& w, op what, std::size_t items, const node_life* own, pid 
 
 void put_content(wire_buffer& out, wire_sink& w, const envelope& e) {
   if (e.type == &detail::wire_type) {
-    const auto data = static_cast<const detail::wire_payload*>(e.payload())->content();
+    const auto data = static_cast<const detail::wire_payload*>(e.payload())->content;
     out.raw().insert(out.raw().end(), data.begin(), data.end());
   } else if (e.type) {
     e.type->encode(e.payload(), w);
@@ -341,16 +341,8 @@ result<std::size_t> decode_signal(std::span<const std::byte> in, const limits& b
 }
 
 envelope* wire_envelope(signal kind, const arrival& a) {
-  envelope* e = detail::allocate_envelope(sizeof(detail::wire_payload));
-  if (a.whole && a.body.data() + a.body.size() == a.whole->data() + a.whole->size()) {
-    const auto begin = static_cast<std::size_t>(a.body.data() - a.whole->data());
-    ::new (e->payload()) detail::wire_payload{std::move(*a.whole), begin};
-  } else {
-    ::new (e->payload()) detail::wire_payload{bytes(a.body.begin(), a.body.end())};
-  }
-  e->type = &detail::wire_type;
-  e->kind = kind;
-  return e;
+  return a.whole ? detail::make_wire_envelope(kind, std::move(*a.whole), a.body)
+                 : detail::make_wire_envelope(kind, a.body);
 }
 
 void discard(envelope* e) noexcept {

@@ -232,8 +232,7 @@ errc core::deliver(pid to, envelope* e) {
       e->type != &wire_type) {
     wire_buffer out;
     e->type->encode(e->payload(), *wire_writer(out));
-    replace_envelope(e, make_envelope<wire_payload>(e->kind, wire_payload{std::move(out).take()}));
-    e->type = &wire_type;
+    replace_envelope(e, make_wire_envelope(e->kind, out.data()));
   }
   push_outcome outcome =
       p ? process_private::push(*p, static_cast<std::uint32_t>(to.id() >> 32), e) : push_outcome::dead;

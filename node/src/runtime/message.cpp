@@ -1,5 +1,7 @@
 #include <troupe/message.hpp>
 
+#include <algorithm>
+
 #include "runtime/process_private.hpp"
 #include "sched/long_buffers.hpp"
 
@@ -7,12 +9,9 @@ namespace troupe {
 namespace detail {
 namespace {
 
-// What has arrived was bounded in bytes; its own length bounds the rest.
-constexpr limits content_limits{.value_nodes = SIZE_MAX, .depth = reader::max_depth};
-
 void encode_wire_payload(const void* payload, writer& w) {
   value content;
-  auto r = wire_reader(static_cast<const wire_payload*>(payload)->content(), content_limits);
+  auto r = wire_reader(static_cast<const wire_payload*>(payload)->content, wire_content_limits);
   // Checked when it arrived, so this cannot fail.
   if (!r->read_value(content)) content = value();
   w.put_value(content);
@@ -62,6 +61,22 @@ envelope* make_signal(signal kind) {
   return e;
 }
 
+envelope* make_wire_envelope(signal kind, bytes&& whole, std::span<const std::byte> content) {
+  envelope* e = make_envelope<wire_payload>(kind, wire_payload{std::move(whole), content});
+  e->type = &wire_type;
+  return e;
+}
+
+envelope* make_wire_envelope(signal kind, std::span<const std::byte> content) {
+  envelope* e = allocate_envelope(sizeof(wire_payload) + content.size());
+  auto* behind = static_cast<std::byte*>(e->payload()) + sizeof(wire_payload);
+  std::copy(content.begin(), content.end(), behind);
+  ::new (e->payload()) wire_payload{{}, {behind, content.size()}};
+  e->type = &wire_type;
+  e->kind = kind;
+  return e;
+}
+
 value envelope_value(const envelope& e) {
   value out;
   if (!e.type || !e.type->encode) return out;
@@ -72,7 +87,7 @@ value envelope_value(const envelope& e) {
 
 std::unique_ptr<reader> payload_reader(const envelope& e, value& keep) {
   if (e.type == &wire_type)
-    return wire_reader(static_cast<const wire_payload*>(e.payload())->content(), content_limits);
+    return wire_reader(static_cast<const wire_payload*>(e.payload())->content, wire_content_limits);
   if (e.type == &type_of<value>) return value_reader(*static_cast<const value*>(e.payload()));
   keep = envelope_value(e);
   return value_reader(keep);
