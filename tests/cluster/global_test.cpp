@@ -100,7 +100,10 @@ TEST_F(GlobalNodes, WhoHearsNodedownTakesOver) {
 TEST_F(GlobalNodes, TheToolShowsNamesAndLocks) {
   const auto wrong = tool({"registry", "holder", "globl"});
   EXPECT_EQ(wrong.exit_code, 2);
-  EXPECT_EQ(wrong.err, "troupe registry: \"globl\" is none of local, global, groups and locks\n");
+  EXPECT_EQ(wrong.err, "troupe registry: \"globl\" is none of local, global, groups, locks and waits\n");
+  const auto followed = tool({"registry", "holder", "waits", "--watch"});
+  EXPECT_EQ(followed.exit_code, 2);
+  EXPECT_NE(followed.err.find("waits can only be looked at"), std::string::npos) << followed.err;
   auto other = start_node("holder", {"--peer", "observer"});
   ASSERT_TRUE(other->wait_output("ready")) << other->out() << other->err();
   ASSERT_TRUE(joined(2));
@@ -128,6 +131,41 @@ TEST_F(GlobalNodes, TheToolShowsNamesAndLocks) {
   EXPECT_EQ(locks.find("locks")->items()->front().text_at("state"), "held");
   EXPECT_NE(tool({"registry", "holder", "global"}).out.find("the one"), std::string::npos);
   here_->exit(*holding, exit_reason::kill());
+}
+
+// One process has the lock and calls another, which wants the lock: neither alone is a circle.
+TEST_F(GlobalNodes, TheToolShowsCirclesOfLocksAndCalls) {
+  auto other = start_node("holder", {"--peer", "observer"});
+  ASSERT_TRUE(other->wait_output("ready")) << other->out() << other->err();
+  ASSERT_TRUE(joined(2));
+  const auto wants = [](process& self) -> task<> {
+    auto taking = lock::acquire(self, "disk", 60s);
+    auto held = co_await std::move(taking);
+    (void)held;
+  };
+  const auto has = [wants](process& self) -> task<> {
+    auto taking = lock::acquire(self, "disk", 20s);
+    auto held = co_await std::move(taking);
+    EXPECT_TRUE(held);
+    const pid called = spawn(self, wants);
+    auto never = co_await call(self, called, value("are you there?")).within(60s);
+    (void)never;
+  };
+  auto first = spawn(*here_, has);
+  ASSERT_TRUE(first);
+  value seen;
+  ASSERT_TRUE(wait_until([&] {
+    seen = json({"registry", "holder", "waits"});
+    return !seen.find("cycles")->items()->empty();
+  })) << seen.print();
+  EXPECT_EQ(seen.find("cycles")->items()->size(), 1u) << seen.print();
+  EXPECT_EQ(seen.find("cycles")->items()->front().items()->size(), 2u) << seen.print();
+  EXPECT_EQ(seen.find("calls")->items()->size(), 1u) << seen.print();
+  const std::string table = tool({"registry", "holder", "waits"}).out;
+  EXPECT_NE(table.find("each waits for the next: "), std::string::npos) << table;
+  EXPECT_NE(table.find("WAITS_FOR"), std::string::npos) << table;
+  EXPECT_EQ(json({"registry", "holder", "locks"}).find("cycles")->items()->size(), 0u);
+  here_->exit(*first, exit_reason::kill());
 }
 
 }  // namespace

@@ -112,6 +112,14 @@ TEST_F(Application, IsLookedAtThroughARemoteShell) {
   EXPECT_TRUE(has(console->enter("supervisor.which_children(\"sample.supervisor\")"), "\"sample.counter\""));
   EXPECT_EQ(console->enter("exit(whereis(\"sample.counter\"), \"kill\")"), "true");
   EXPECT_TRUE(console->enter_until("sys.get_state(\"sample.counter\").total", "0")) << console->screen_text();
+  // The configuration on the fly, a message by hand, a process shut down for maintenance.
+  EXPECT_EQ(console->enter("troupe.config_set(\"log.level\", \"debug\") return troupe.log_level()"), "\"debug\"");
+  EXPECT_TRUE(has(console->enter("send(\"sample.counter\", {\"add\", {amount = 3}})"), "{\"add\", {amount = 3}}"));
+  EXPECT_EQ(console->enter("sys.get_state(\"sample.counter\").total"), "3");
+  EXPECT_EQ(console->enter("supervisor.terminate_child(\"sample.supervisor\", \"sample.counter\")"), "nil");
+  EXPECT_EQ(console->enter("whereis(\"sample.counter\")"), "nil");
+  EXPECT_TRUE(
+      has(console->enter("supervisor.restart_child(\"sample.supervisor\", \"sample.counter\")"), "pid(\"<app@"));
   console->tty().type("\x04");
   EXPECT_EQ(console->tty().wait_exit(), 0);
   EXPECT_EQ(tool({"ping", "app"}).exit_code, 0);

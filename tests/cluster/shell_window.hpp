@@ -12,7 +12,7 @@ namespace troupe::test {
 class shell_window {
  public:
   shell_window(std::vector<std::string> command, program_options how, const std::string& node)
-      : prompt_(node + ">"), terminal_(std::move(command), {.rows = 40, .columns = 160, .child = std::move(how)}) {}
+      : prompt_(node + ">"), terminal_(std::move(command), {.rows = 40, .columns = 250, .child = std::move(how)}) {}
 
   [[nodiscard]] bool ready() {
     return terminal_.wait_screen([&](const screen& s) { return ends_with_prompt(s); });

@@ -160,7 +160,9 @@ TEST_F(ToolAsks, RpcGivesResultOutputAndExitCode) {
   outcome mistyped = tool({"rpc", "sample", "sample.add_one", "many"});
   EXPECT_EQ(mistyped.exit_code, 1);
   EXPECT_NE(mistyped.err.find("argument 1"), std::string::npos) << mistyped.err;
-  EXPECT_EQ(tool({"rpc", "sample", "sample.add_one"}).exit_code, 1);
+  outcome few = tool({"rpc", "sample", "sample.add_one"});
+  EXPECT_EQ(few.exit_code, 1);
+  EXPECT_EQ(few.err, "troupe rpc: bad_argument: sample.add_one(integer): 1 argument(s) expected, 0 given\n");
   outcome late = tool({"rpc", "sample", "sample.wait", "--timeout", "200ms"});
   EXPECT_EQ(late.exit_code, 4);
   EXPECT_EQ(late.err, "troupe rpc: timeout: sample@localhost did not answer within 200ms (--timeout)\n");

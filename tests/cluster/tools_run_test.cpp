@@ -160,6 +160,25 @@ TEST_F(Run, UsageVersionHelpAndExplain) {
   EXPECT_EQ(sample({"--version"}).out, "sample 1.2.3\n");
   EXPECT_NE(sample({"--help"}).out.find("Example:"), std::string::npos);
   outcome explained = sample({"--explain-config", "--set", "sample.slow_stop=3s"});
+  // The tool has the program say the same.
+  home_.write("test.toml", "[sample]\nslow_stop = \"2s\"\n");
+  home_.write("all.toml", "");
+  EXPECT_EQ(tool({"config", "explain", sample_path(), "--set", "sample.slow_stop=3s"}).out, explained.out);
+  const outcome of_test = tool({"config", "explain", sample_path(), "--env", "test", "--config", "all.toml"});
+  EXPECT_EQ(of_test.exit_code, 0) << of_test.err;
+  EXPECT_NE(of_test.out.find("sample.slow_stop = \"2s\""), std::string::npos) << of_test.out;
+  const outcome nothing = tool({"config", "explain", "no/such/program"});
+  EXPECT_EQ(nothing.exit_code, 1);
+  EXPECT_NE(nothing.err.find("no/such/program: No such file or directory"), std::string::npos) << nothing.err;
+  const outcome folder = tool({"config", "explain", home_.str()});
+  EXPECT_EQ(folder.exit_code, 1);
+  EXPECT_NE(folder.err.find("is no release"), std::string::npos) << folder.err;
+  // A release: its launcher knows where everything is.
+  home_.write("release/bin/app", "#!/bin/sh\necho \"$@\"\n");
+  std::filesystem::permissions(home_ / "release" / "bin" / "app", std::filesystem::perms(0700));
+  std::filesystem::create_directory(home_ / "release" / "releases");
+  EXPECT_EQ(tool({"config", "explain", (home_ / "release").string(), "--env", "test"}).out,
+            "config explain --env test\n");
   EXPECT_EQ(explained.exit_code, 0);
   EXPECT_NE(explained.out.find("sample.slow_stop = \"3s\"   # --set; default \"0s\""), std::string::npos)
       << explained.out;

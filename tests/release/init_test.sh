@@ -70,6 +70,16 @@ expect 0 "$exercise" ping
 kill -TERM "$init"
 ended 0 "$console"
 
+echo '== its own programs keep their status, and leave nobody'
+run_first start --set exercise.tick=1h
+printf 'n = 0 for i = 1, 50 do local _, s = system.cmd("sh", {"-c", "(exit 9) & (setsid true &); exit 3"}) %s\n' \
+  'if s == 3 then n = n + 1 end end return n' | "$exercise" remote >"$work/out" 2>&1 || fail 'remote'
+grep -qx 50 "$work/out" || { cat "$work/out"; fail 'a status was lost'; }
+only_the_shell() { [ "$(children_of "$init" | wc -l)" -eq 1 ]; }  # that ends its programs if it is killed
+until_true 60 only_the_shell
+kill -TERM "$init"
+ended 0 "$console"
+
 echo '== with a shell in front: SIGTERM, and the end of its input'
 run_first start --shell --set exercise.tick=1h
 kill -TERM "$init"

@@ -35,6 +35,7 @@ struct command {
 [[nodiscard]] command functions_command();
 [[nodiscard]] command state_command();
 [[nodiscard]] command config_command();
+[[nodiscard]] command config_explain_command();
 [[nodiscard]] command rpc_command();
 [[nodiscard]] command watch_command();
 [[nodiscard]] command trace_command();

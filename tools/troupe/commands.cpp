@@ -41,6 +41,7 @@ const std::vector<command>& commands() {
                                  tree_command(),   state_command(),     watch_command(), trace_command(),
                                  rpc_command(),    functions_command(), send_command(),  exit_command(),
                                  config_command(), log_command(),       stop_command()};
+    made.insert(made.end() - 2, config_explain_command());
     for (command& each : release_commands()) made.push_back(std::move(each));
     made.push_back(keygen_command());
     made.push_back(version_command());

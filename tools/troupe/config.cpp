@@ -1,3 +1,10 @@
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <iostream>
+#include <system_error>
+
 #include "troupe/output.hpp"
 #include "troupe/session.hpp"
 
@@ -43,7 +50,64 @@ int run(const parsed_options& given) {
                       [](const value&) { return std::string(); });
 }
 
+// -- of a program that does not run: it says so itself
+
+// The words that have `given` explain: a program of its own, or the launcher of a release by its folder.
+result<std::vector<std::string>> words_for(const std::string& given) {
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  if (!fs::is_directory(given, failed)) {
+    if (::access(given.c_str(), X_OK) == 0) return std::vector<std::string>{given, "--explain-config"};
+    const std::error_code why(errno, std::generic_category());
+    return error(errc::not_found, given + ": " + why.message() + "; a program or a release's folder expected");
+  }
+  std::vector<std::string> found;
+  for (const auto& each : fs::directory_iterator(fs::path(given) / "bin", failed)) {
+    if (each.is_regular_file(failed) && ::access(each.path().c_str(), X_OK) == 0) found.push_back(each.path().string());
+  }
+  if (found.size() == 1 && fs::is_directory(fs::path(given) / "releases", failed))
+    return std::vector<std::string>{found.front(), "config", "explain"};
+  return error(errc::not_found, given + " is no release: bin/ with its one launcher and releases/ expected");
+}
+
+int run_explain(const parsed_options& given) {
+  auto words = words_for(given.text("PROGRAM"));
+  if (!words) return complain("config explain", words.error());
+  for (const char* option : {"env", "config", "set"}) {
+    for (const std::string& each : given.all(option)) {
+      words->push_back(std::string("--") + option);
+      words->push_back(each);
+    }
+  }
+  std::vector<char*> exact;
+  for (std::string& word : *words) exact.push_back(word.data());
+  exact.push_back(nullptr);
+  std::cout.flush();
+  // A name without a slash is one of this folder, as it was looked at above.
+  const std::string path =
+      std::filesystem::path(words->front()).has_parent_path() ? words->front() : "./" + words->front();
+  ::execv(path.c_str(), exact.data());
+  const std::error_code why(errno, std::generic_category());
+  return complain("config explain", error(errc::io, words->front() + ": " + why.message()));
+}
+
 }  // namespace
+
+command config_explain_command() {
+  command_table rows;
+  rows.name = "config explain";
+  rows.summary = "The configuration with which a program, or a release, would start: each value and its source.";
+  rows.arguments = {{"PROGRAM", "a program of troupe::run, or the folder of a release"}};
+  rows.options = {{"--env", takes::text, "ENV", "dev, test, prod, …: as the program's own option"},
+                  {"--config", takes::text, "FILE", "read this file of configuration instead", true},
+                  {"--set", takes::text, "KEY=VALUE", "set a key over every file", true}};
+  rows.notes =
+      "The program prints it itself (`PROGRAM --explain-config`, `bin/NAME config explain`), and starts nothing.";
+  rows.example =
+      "troupe config explain build/debug/bin/chat --env test\n"
+      "troupe config explain /opt/exercise";
+  return {std::move(rows), run_explain};
+}
 
 command config_command() {
   command_table rows;
@@ -54,7 +118,7 @@ command config_command() {
   rows.options = with_session({});
   rows.notes =
       "Without VALUE nothing is changed. What is set lasts until the node stops: no file is written. Parts that read a "
-      "key at their start see it at their next.";
+      "key at their start see it at their next. Of a program that does not run: `troupe config explain PROGRAM`.";
   rows.example =
       "troupe config exercise\n"
       "troupe config exercise exercise.tick\n"

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "troupe/output.hpp"
+#include "troupe/registry_watch.hpp"
 #include "troupe/session.hpp"
 
 namespace troupe::tool {
@@ -45,13 +46,21 @@ std::string groups_table(const value& found) {
   return shown.text();
 }
 
-std::string locks_table(const value& found) {
+// Of locks, and of waits, which have the calls too.
+std::string waits_table(const value& found) {
   table shown({"RESOURCE", "STATE", "PID", "REQUESTER", "FENCE", "WAITED_MS"});
   for (const value& each : items_of(found.find("locks"))) {
     shown.row({plain_at(each, "resource"), plain_at(each, "state"), plain_at(each, "pid"), plain_at(each, "requester"),
                plain_at(each, "fence"), plain_at(each, "waited_ms")});
   }
   std::string out = shown.text();
+  if (found.find("calls")) {
+    table calls({"CALLER", "WAITS_FOR", "AT"});
+    for (const value& each : items_of(found.find("calls"))) {
+      calls.row({plain_at(each, "pid"), plain_at(each, "to"), plain_at(each, "at")});
+    }
+    out += calls.text();
+  }
   for (const value& cycle : items_of(found.find("cycles"))) {
     out += "each waits for the next:";
     for (const value& who : items_of(&cycle)) out += " " + plain(who);
@@ -61,21 +70,32 @@ std::string locks_table(const value& found) {
   return out;
 }
 
-constexpr std::array<std::string_view, 4> kinds{"local", "global", "groups", "locks"};
+constexpr std::array<std::string_view, 5> kinds{"local", "global", "groups", "locks", "waits"};
+
+int misused(const std::string& what) {
+  std::cerr << "troupe registry: " << what << "\n`troupe registry --help` says more.\n";
+  return internal::exit_usage;
+}
 
 int run(const parsed_options& given) {
-  const std::string what = given.has("KIND") ? given.text("KIND") : "local";
-  if (std::ranges::find(kinds, what) == kinds.end()) {
-    std::cerr << "troupe registry: \"" << what << "\" is none of local, global, groups and locks\n";
+  const bool watch = given.has("watch");
+  const std::string what = given.has("KIND") ? given.text("KIND") : watch ? "all" : "local";
+  if (std::ranges::find(kinds, what) == kinds.end() && !(watch && what == "all")) {
+    std::cerr << "troupe registry: \"" << what << "\" is none of local, global, groups, locks and waits\n";
     return internal::exit_usage;
   }
+  if (watch && what == "waits") return misused("waits can only be looked at, not followed by --watch");
+  for (const char* option : {"interval", "count", "for"}) {
+    if (!watch && given.has(option)) return misused("--" + std::string(option) + " goes with --watch");
+  }
+  if (watch) return watch_registry(given, what);
   const std::string glob = given.has("name") ? given.text("name") : std::string();
   const auto show = [&what](const value& found) {
     if (what == "groups") return groups_table(found);
-    return what == "locks" ? locks_table(found) : names_table(found, what == "global");
+    return what == "locks" || what == "waits" ? waits_table(found) : names_table(found, what == "global");
   };
   const auto filter = [&](value& found) {
-    if (what != "locks") return keep_fitting(found, "name", glob);
+    if (what != "locks" && what != "waits") return keep_fitting(found, "name", glob);
     if (map* parts = found.entries()) {
       for (auto& [key, item] : *parts) {
         if (key == value("locks")) keep_fitting(item, "resource", glob);
@@ -91,11 +111,28 @@ command registry_command() {
   command_table rows;
   rows.name = "registry";
   rows.summary =
-      "The registered names of a node, or the global names, groups or locks of the cluster as that node knows them.";
-  rows.arguments = {node_argument(), {"KIND", "local (if not said), global, groups or locks", false}};
+      "The registered names of a node, or the global names, groups or locks of the cluster as that node knows them; or "
+      "who waits for whom.";
+  rows.arguments = {
+      node_argument(),
+      {"KIND", "local (if not said), global, groups, locks or waits; with --watch all if not said", false}};
   rows.options =
-      with_session({{"--name", takes::text, "GLOB", "only names, or resources of locks, that fit: 'todo*'"}});
-  rows.example = "troupe registry exercise global --name 'todo*'";
+      with_session({{"--name", takes::text, "GLOB", "only names, groups, or resources of locks, that fit: 'todo*'"},
+                    {"--watch", takes::nothing, "", "tell each change from now on, until Ctrl-C; --json: one a line"},
+                    {"--interval", takes::time, "TIME", "with --watch: how often the node looks; 250ms if not said"},
+                    {"--count", takes::count, "N", "with --watch: end after so many changes"},
+                    {"--for", takes::time, "TIME", "with --watch: end after TIME"}});
+  rows.notes =
+      "With --watch: groups are told by their monitors, each change in order. Names and locks have no monitors: the "
+      "node "
+      "compares them every --interval, and what came and went between is not seen.\n"
+      "waits: the locks, and every process of the cluster that waits for the answer of a call, with the cycles among "
+      "them: who is in one goes on only when a deadline passes. It asks each process that waits.";
+  rows.example =
+      "troupe registry exercise global --name 'todo*'\n"
+      "troupe registry exercise waits\n"
+      "troupe registry exercise groups --watch --for 10s\n"
+      "troupe registry exercise --watch --json --count 5";
   return {std::move(rows), run};
 }
 

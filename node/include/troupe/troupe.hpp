@@ -13,6 +13,7 @@
 #include <troupe/lock.hpp>
 #include <troupe/multi_call.hpp>
 #include <troupe/node.hpp>
+#include <troupe/program.hpp>
 #include <troupe/rpc.hpp>
 #include <troupe/run.hpp>
 #include <troupe/server.hpp>

@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <system_error>
 
+#include "otp/program/children.hpp"
+
 namespace troupe::internal {
 namespace {
 
@@ -29,6 +31,16 @@ sigset_t watched() {
   sigaddset(&set, SIGCHLD);
   if (!ignored(SIGHUP)) sigaddset(&set, SIGHUP);
   return set;
+}
+
+// A program of a node is waited for by its node: where one stands first, whoever waited for it says SIGCHLD again.
+void reap_strangers() {
+  for (;;) {
+    siginfo_t ended{};
+    if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0) return;
+    if (is_child_of_ours(ended.si_pid)) return;
+    waitpid(ended.si_pid, nullptr, WNOHANG);
+  }
 }
 
 }  // namespace
@@ -82,8 +94,7 @@ void signal_watch::watch() {
       if (info.ssi_signo != SIGCHLD) {
         handler_(static_cast<int>(info.ssi_signo));
       } else if (getpid() == 1) {
-        while (waitpid(-1, nullptr, WNOHANG) > 0) {
-        }
+        reap_strangers();
       }
     }
   }

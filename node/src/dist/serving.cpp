@@ -38,12 +38,13 @@ task<> run_rpc(process& self, const catalogue_entry* entry, value arguments, mes
     list given = arguments.items() ? *arguments.items() : list{};
     detail::trace_call(self, entry->name, std::move(given));
   }
+  const std::size_t given = argument_count(arguments);
   auto running = entry->run(self, std::move(arguments));
   try {
     auto got = co_await std::move(running);
     if (traced) detail::trace_return(self, entry->name, got ? *got : to_value(got.error()));
     if (got) self.reply(call, std::move(*got));
-    else self.reply_error(call, std::move(got.error()));
+    else self.reply_error(call, about_arguments(*entry, given, std::move(got.error())));
   } catch (const std::exception& thrown) {
     error why(errc::exception, detail::exception_type_name() + ": " + thrown.what());
     why.set_maybe_executed(true);
@@ -68,13 +69,27 @@ result<void> check_arguments(const catalogue_entry& entry, const value& argument
   const bool open = !entry.arguments.empty() && entry.arguments.back().ends_with("...");
   if (!items) return error(errc::bad_argument, "a list of arguments expected");
   if (!open && items->size() != entry.arguments.size()) {
-    return error(errc::bad_argument, std::to_string(entry.arguments.size()) + " argument(s) expected, " +
-                                         std::to_string(items->size()) + " given");
+    return about_arguments(
+        entry, items->size(),
+        error(errc::bad_argument, std::to_string(entry.arguments.size()) + " argument(s) expected, " +
+                                      std::to_string(items->size()) + " given"));
   }
   return entry.accepts ? entry.accepts(arguments) : result<void>();
 }
 
 }  // namespace
+
+std::size_t argument_count(const value& arguments) noexcept {
+  return arguments.items() ? arguments.items()->size() : 0;
+}
+
+error about_arguments(const catalogue_entry& entry, std::size_t given, error why) {
+  const bool of_them = given != entry.arguments.size() || why.text().starts_with("argument ");
+  if (why != errc::bad_argument || !of_them) return why;
+  std::string text = entry.name + "(";
+  for (std::size_t i = 0; i < entry.arguments.size(); ++i) text += (i > 0 ? ", " : "") + entry.arguments[i];
+  return {errc::bad_argument, text + "): " + why.text()};
+}
 
 void serve_rpc(detail::core& core, work_order order) {
   error why;

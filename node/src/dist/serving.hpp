@@ -7,6 +7,11 @@
 
 namespace troupe::internal {
 
+// How many arguments there are, and what an entry says of them with its name and what it takes:
+// "math.add(integer, integer): 2 argument(s) expected, 1 given". Any other error stays as it is.
+[[nodiscard]] std::size_t argument_count(const value& arguments) noexcept;
+[[nodiscard]] error about_arguments(const catalogue_entry& entry, std::size_t given, error why);
+
 // Runs the function in a process of its own, which answers order.from; refusals are answered at once.
 void serve_rpc(detail::core& core, work_order order);
 

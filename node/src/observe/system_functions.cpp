@@ -10,6 +10,7 @@
 
 #include "observe/log_writer.hpp"
 #include "observe/observer.hpp"
+#include "observe/registry_watch.hpp"
 #include "observe/trace_process.hpp"
 
 namespace troupe::internal {
@@ -213,6 +214,12 @@ answer trace_process(process& self, list given) {
   co_return value();
 }
 
+answer watch_registry(process& self, list given) {
+  auto running = registry_watch(self, std::move(given[0]));
+  co_await std::move(running);
+  co_return value();
+}
+
 answer run_padded(process& self, value given, body work, std::size_t most) {
   list* items = given.items();
   if (!items || items->size() > most) {
@@ -257,6 +264,8 @@ void offer_system_functions(catalogue& offers) {
   offer("logs", {"integer"}, "list", logs, "logs(n): the last lines of the log, 100 when not said");
   offer("log_level", {"text"}, "text", log_level_of, "log_level(level): tells the log's level, or sets it");
   offer("trace_stop", {}, "integer", trace_stop, "trace_stop(): ends every trace of this node; how many there were");
+  offer("registry_watch", {"map"}, "nil", watch_registry,
+        "tells the pid `to` what changes among names, groups and locks: {to, kinds, interval_ms}", kind::process);
   offer("trace", {"map"}, "nil", trace_process, "a trace session for the pid `to`: node/TRACE.md", kind::process);
 }
 

@@ -3,6 +3,8 @@
 //   the tree, monitors whoever has an entry, and removes what a dead one had. Between an end and that, entries of the
 //   dead are skipped by whoever reads, and a unique key is given to the next who asks.
 // * When the server ends the table stays; the next one monitors everybody anew.
+// * Who has no handle, a shell or another node, asks the server by its name: the calls "registry.*" below. It registers
+//   whoever asks, which is a process of this node.
 #include <troupe/keyed_registry.hpp>
 
 #include <algorithm>
@@ -19,6 +21,44 @@ namespace {
 struct watch_process {
   pid process;
   TROUPE_MESSAGE(watch_process, "registry.watch", process)
+};
+
+// -- calls, also from Lua. Each reply is what the function of that name gives; entries are {key, pid, value}.
+struct ask_register {
+  value key, content;
+  TROUPE_MESSAGE(ask_register, "registry.register", key, content)
+};
+struct ask_unregister {  // matching: only entries with this content
+  value key, content;
+  bool matching = false;
+  TROUPE_MESSAGE(ask_unregister, "registry.unregister", key, content, matching)
+};
+struct ask_update {  // -> {new, old}, of the caller's own entry
+  value key, content;
+  TROUPE_MESSAGE(ask_update, "registry.update", key, content)
+};
+struct ask_lookup {
+  value key;
+  TROUPE_MESSAGE(ask_lookup, "registry.lookup", key)
+};
+struct ask_keys {
+  pid process;
+  TROUPE_MESSAGE(ask_keys, "registry.keys", process)
+};
+struct ask_select {
+  TROUPE_MESSAGE(ask_select, "registry.select")
+};
+struct ask_count {
+  TROUPE_MESSAGE(ask_count, "registry.count")
+};
+struct ask_put_meta {
+  std::string key;
+  value content;
+  TROUPE_MESSAGE(ask_put_meta, "registry.put_meta", key, content)
+};
+struct ask_meta {
+  std::string key;
+  TROUPE_MESSAGE(ask_meta, "registry.meta", key)
 };
 
 }  // namespace
@@ -66,6 +106,28 @@ struct keyed_registry::table {
     if (keys->second.empty()) by_process.erase(keys);
   }
 
+  // All of what `fits` of that process's under that key, told to the listeners.
+  template <class Fits>
+  void remove(process& teller, pid who, const value& key, Fits fits) {
+    std::vector<entry> removed;
+    {
+      std::lock_guard lock(mutex);
+      take_out(text_of(key), who, fits, removed);
+    }
+    for (const entry& one : removed) tell(teller, event::unregistered, one);
+  }
+  [[nodiscard]] result<void> add(process& teller, entry added);
+  [[nodiscard]] result<value> update(pid who, const value& key, const std::function<value(const value&)>& change) {
+    if (kind != keys::unique) return error(errc::unsupported, "update is for unique keys");
+    std::lock_guard lock(mutex);
+    const auto found = entries.find(text_of(key));
+    if (found == entries.end() || found->second.front().process != who)
+      return error(errc::not_found, who.text() + " has no such key in " + name);
+    value& content = found->second.front().content;
+    content = change(content);
+    return content;
+  }
+
   void tell(process& self, event what, const entry& one) const {
     std::vector<std::string> to;
     {
@@ -81,14 +143,50 @@ struct keyed_registry::table {
   }
 };
 
+result<void> keyed_registry::table::add(process& teller, entry added) {
+  std::string text = text_of(added.key);
+  std::vector<entry> dead;
+  pid to_watch;
+  {
+    std::lock_guard lock(mutex);
+    if (!server)
+      return error(errc::noproc, "the registry " + name + " is not running: its spec() belongs into the tree");
+    if (kind == keys::unique) {
+      const auto held = entries.find(text);
+      if (held != entries.end()) {
+        const pid holder = held->second.front().process;
+        if (lives(holder)) return error(errc::name_taken, holder.text());
+        take_out(text, holder, [](const entry&) { return true; }, dead);  // its DOWN is under way
+      }
+    }
+    if (!by_process.contains(added.process)) to_watch = server;
+    put_in(std::move(text), added);
+  }
+  for (const entry& one : dead) tell(teller, event::unregistered, one);
+  if (to_watch) teller.send(to_watch, watch_process(added.process));
+  tell(teller, event::registered, added);
+  return {};
+}
+
 namespace {
+
+value shown(const keyed_registry::entry& one) {
+  return map_of({{"key", one.key}, {"pid", one.process}, {"value", one.content}});
+}
+value shown(const std::vector<keyed_registry::entry>& all) {
+  list out;
+  for (const auto& one : all) out.push_back(shown(one));
+  return value(std::move(out));
+}
 
 // The registry's child in the tree.
 struct registry_server {
   static constexpr const char* entry = "registry";
-  using messages = handles<watch_process>;
+  using messages = handles<watch_process, ask_register, ask_unregister, ask_update, ask_lookup, ask_keys, ask_select,
+                           ask_count, ask_put_meta, ask_meta>;
 
-  explicit registry_server(std::shared_ptr<keyed_registry::table> shared_given) : shared(std::move(shared_given)) {}
+  registry_server(std::shared_ptr<keyed_registry::table> shared_given, keyed_registry all_given)
+      : shared(std::move(shared_given)), all(std::move(all_given)) {}
   ~registry_server() {
     std::lock_guard lock(shared->mutex);
     if (shared->server != me) return;
@@ -97,14 +195,14 @@ struct registry_server {
   }
   void init(process& self) {
     me = self.id();
-    std::vector<pid> all;
+    std::vector<pid> known;
     {
       std::lock_guard lock(shared->mutex);
       shared->server = me;
       shared->home = &self.node();
-      for (const auto& [one, keys] : shared->by_process) all.push_back(one);
+      for (const auto& [one, keys] : shared->by_process) known.push_back(one);
     }
-    for (const pid one : all) self.monitor(one);
+    for (const pid one : known) self.monitor(one);
   }
   void on(process& self, const watch_process& ask) const { self.monitor(ask.process); }
   void on_down(process& self, down& ended) const {
@@ -119,6 +217,44 @@ struct registry_server {
     }
     for (const auto& one : removed) shared->tell(self, keyed_registry::event::unregistered, one);
   }
+
+  // -- for those who have no handle
+  result<value> on(process& self, const ask_register& ask, message& request) const {
+    if (!request.is_call()) return value();
+    if (!self.node().exists(request.from()))
+      return error(errc::not_allowed, request.from().text() + " is no process of " + self.node().name() +
+                                          ": a registry has those of its own node");
+    auto done = shared->add(self, {ask.key, request.from(), ask.content});
+    if (!done) return done.error();
+    return value("ok");
+  }
+  value on(process& self, const ask_unregister& ask, message& request) const {
+    shared->remove(self, request.from(), ask.key,
+                   [&](const auto& one) { return !ask.matching || one.content == ask.content; });
+    return "ok";
+  }
+  result<value> on(process&, const ask_update& ask, message& request) const {
+    value old;
+    auto done = shared->update(request.from(), ask.key, [&](const value& content) {
+      old = content;
+      return ask.content;
+    });
+    if (!done) return done.error();
+    return list_of({ask.content, old});
+  }
+  value on(const ask_lookup& ask) const { return shown(all.lookup(ask.key)); }
+  value on(const ask_keys& ask) const { return value(list(all.keys_of(ask.process))); }
+  value on(const ask_select&) const {
+    return shown(all.select([](const auto&) { return true; }));
+  }
+  std::int64_t on(const ask_count&) const { return static_cast<std::int64_t>(all.count()); }
+  void on(const ask_put_meta& ask) const { all.meta(ask.key, ask.content); }
+  result<value> on(const ask_meta& ask) const {
+    auto found = all.meta(ask.key);
+    if (!found) return error(errc::not_found, shared->name + " has no metadata \"" + ask.key + "\"");
+    return std::move(*found);
+  }
+
   [[nodiscard]] value state() const {
     std::lock_guard lock(shared->mutex);
     return map_of({{"name", shared->name},
@@ -127,6 +263,7 @@ struct registry_server {
   }
 
   std::shared_ptr<keyed_registry::table> shared;
+  keyed_registry all;
   pid me;
 };
 
@@ -137,63 +274,26 @@ keyed_registry::keyed_registry(std::string name, keys kind) : table_(std::make_s
 const std::string& keyed_registry::name() const noexcept { return table_->name; }
 
 child_spec keyed_registry::spec() const {
-  auto start = [shared = table_](process& up) { return start_link<registry_server>(up, shared->name, shared); };
+  auto start = [shared = table_, all = *this](process& up) {
+    return start_link<registry_server>(up, shared->name, shared, all);
+  };
   return {.id = table_->name, .start = std::move(start)};
 }
 
 result<void> keyed_registry::add(process& self, value key, value content) const {
-  const entry added{std::move(key), self.id(), std::move(content)};
-  std::string text = table::text_of(added.key);
-  std::vector<entry> dead;
-  pid server;
-  {
-    std::lock_guard lock(table_->mutex);
-    if (!table_->server)
-      return error(errc::noproc, "the registry " + table_->name + " is not running: its spec() belongs into the tree");
-    if (table_->kind == keys::unique) {
-      const auto held = table_->entries.find(text);
-      if (held != table_->entries.end()) {
-        const pid holder = held->second.front().process;
-        if (table_->lives(holder)) return error(errc::name_taken, holder.text());
-        table_->take_out(text, holder, [](const entry&) { return true; }, dead);  // its DOWN is under way
-      }
-    }
-    if (!table_->by_process.contains(self.id())) server = table_->server;
-    table_->put_in(std::move(text), added);
-  }
-  for (const entry& one : dead) table_->tell(self, event::unregistered, one);
-  if (server) self.send(server, watch_process(self.id()));
-  table_->tell(self, event::registered, added);
-  return {};
+  return table_->add(self, {std::move(key), self.id(), std::move(content)});
 }
 
 void keyed_registry::remove(process& self, const value& key) const {
-  std::vector<entry> removed;
-  {
-    std::lock_guard lock(table_->mutex);
-    table_->take_out(table::text_of(key), self.id(), [](const entry&) { return true; }, removed);
-  }
-  for (const entry& one : removed) table_->tell(self, event::unregistered, one);
+  table_->remove(self, self.id(), key, [](const entry&) { return true; });
 }
 void keyed_registry::remove_match(process& self, const value& key, const value& content) const {
-  std::vector<entry> removed;
-  {
-    std::lock_guard lock(table_->mutex);
-    table_->take_out(table::text_of(key), self.id(), [&](const entry& one) { return one.content == content; }, removed);
-  }
-  for (const entry& one : removed) table_->tell(self, event::unregistered, one);
+  table_->remove(self, self.id(), key, [&](const entry& one) { return one.content == content; });
 }
 
 result<value> keyed_registry::update(process& self, const value& key,
                                      const std::function<value(const value&)>& change) const {
-  if (table_->kind != keys::unique) return error(errc::unsupported, "update is for unique keys");
-  std::lock_guard lock(table_->mutex);
-  const auto found = table_->entries.find(table::text_of(key));
-  if (found == table_->entries.end() || found->second.front().process != self.id())
-    return error(errc::not_found, self.id().text() + " has no such key in " + table_->name);
-  value& content = found->second.front().content;
-  content = change(content);
-  return content;
+  return table_->update(self.id(), key, change);
 }
 
 std::optional<pid> keyed_registry::whereis(const value& key) const {

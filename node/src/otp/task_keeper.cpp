@@ -20,6 +20,7 @@
 #include <troupe/task_supervisor.hpp>
 
 #include "dist/async.hpp"
+#include "dist/serving.hpp"
 #include "runtime/core.hpp"
 
 namespace troupe {
@@ -224,6 +225,7 @@ task<> keep_task(process& self, settled_at_end call, keeping what, task_run orde
 
 task<> run_far_task(process& self, pid keeper, std::uint64_t id, const catalogue_entry* entry, value arguments) {
   if (keeper) self.link(keeper);
+  const std::size_t given = argument_count(arguments);
   auto running = entry->run(self, std::move(arguments));
   auto got = co_await std::move(running);
   if (!keeper) co_return;
@@ -231,7 +233,7 @@ task<> run_far_task(process& self, pid keeper, std::uint64_t id, const catalogue
   last.id = id;
   last.ok = got.has_value();
   if (got) last.outcome = std::move(*got);
-  else last.why = std::move(got.error());
+  else last.why = about_arguments(*entry, given, std::move(got.error()));
   self.send(keeper, std::move(last));
 }
 

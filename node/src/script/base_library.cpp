@@ -194,6 +194,8 @@ void open_library(lua_State* L) {
   open_global(L);
   open_tasks(L);
   open_groups(L);
+  open_registry(L);
+  open_programs(L);
   open_dbg(L);
   open_help(L);
   remember_library(L);

@@ -3,6 +3,8 @@
 #include "script/library.hpp"
 #include "script/machine.hpp"
 
+#include "dist/serving.hpp"
+
 #include <troupe/node.hpp>
 
 #include <new>
@@ -33,11 +35,13 @@ task<result<value>> call_offered(process& self, std::string name, value argument
   if (!entry) co_return error(errc::undef, "no function \"" + name + "\" on " + self.node().name());
   const bool traced = detail::calls_traced(self);
   if (traced) detail::trace_call(self, name, arguments.items() ? *arguments.items() : list());
+  const std::size_t given = argument_count(arguments);
   error failure;
   try {
     auto running = entry->run(self, std::move(arguments));
     auto done = co_await std::move(running);
     if (traced) detail::trace_return(self, name, done ? *done : map_of({{"error", troupe::to_value(done.error())}}));
+    if (!done) co_return about_arguments(*entry, given, std::move(done.error()));
     co_return done;
   } catch (const detail::exit_by_error& e) {
     failure = e.cause;

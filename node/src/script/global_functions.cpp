@@ -185,14 +185,16 @@ int trans(lua_State* L) {
       L, [what = check_lock(L, 1), limit](process& self) { return set_in(self, what, limit); }, &begin_trans, 0);
 }
 
-task<result<value>> survey_in(process& self, duration limit) {
-  auto asking = lock::survey(self, limit);
+using survey_function = task<value> (*)(process&, duration);
+task<result<value>> survey_in(process& self, survey_function look, duration limit) {
+  auto asking = look(self, limit);
   value out = co_await std::move(asking);
   co_return out;
 }
-int locks(lua_State* L) {
+template <survey_function Look>
+int survey(lua_State* L) {
   const duration limit = check_duration(L, 1, default_call_time);
-  return await_value(L, [limit](process& self) { return survey_in(self, limit); });
+  return await_value(L, [limit](process& self) { return survey_in(self, Look, limit); });
 }
 
 }  // namespace
@@ -210,7 +212,8 @@ void open_global(lua_State* L) {
              {"set_lock", &guarded<set_lock>},
              {"del_lock", &guarded<del_lock>},
              {"trans", &guarded<trans>},
-             {"locks", &guarded<locks>}});
+             {"locks", &guarded<survey<&lock::survey>>},
+             {"waits", &guarded<survey<&lock::waits>>}});
 }
 
 }  // namespace troupe::internal

@@ -27,6 +27,8 @@ void open_rpc(lua_State* L);         // rpc_functions.cpp
 void open_global(lua_State* L);      // global_functions.cpp
 void open_tasks(lua_State* L);       // task_functions.cpp
 void open_groups(lua_State* L);      // group_functions.cpp: pg
+void open_registry(lua_State* L);    // registry_functions.cpp
+void open_programs(lua_State* L);    // program_functions.cpp: port, system
 void open_dbg(lua_State* L);         // dbg.cpp
 void open_help(lua_State* L);        // help.cpp: help
 

@@ -7,6 +7,7 @@
 
 #include <troupe/node.hpp>
 
+#include <algorithm>
 #include <array>
 
 namespace troupe::internal {
@@ -148,28 +149,37 @@ int is_alive(lua_State* L) {
 }
 
 // What the node offers as `troupe.process_info`; on a bare node what can be seen from outside. Nil when it has ended.
-task<result<value>> ask_details(process& self, pid who, std::string key) {
+task<result<value>> ask_details(process& self, pid who, list keys) {
   detail::core& home = self.core();
-  list arguments;
-  arguments.emplace_back(who);
   if (home.owner->offers().find("troupe.process_info")) {
+    list arguments;
+    arguments.emplace_back(who);
+    if (!keys.empty()) arguments.emplace_back(std::move(keys));
     auto running = call_offered(self, "troupe.process_info", value(std::move(arguments)));
     auto got = co_await std::move(running);
     if (!got && got.error() == errc::noproc) co_return value();
-    if (!got || key.empty()) co_return got;
-    const value* field = got->find(key);
-    co_return field ? *field : value();
+    co_return got;
   }
   const auto seen = home.summary(who);
   if (!seen) co_return value();
   value all = map_of({{"pid", seen->id},
                       {"entry", seen->entry},
                       {"status", detail::to_string(seen->status)},
-                      {"queued", seen->queued},
+                      {"queue", seen->queued},
                       {"memory", seen->memory},
                       {"reductions", seen->reductions}});
-  if (key.empty()) co_return all;
-  const value* field = all.find(key);
+  if (!keys.empty())
+    std::erase_if(*all.entries(), [&](const auto& one) { return std::ranges::find(keys, one.first) == keys.end(); });
+  co_return all;
+}
+// One key: its value alone.
+task<result<value>> ask_detail(process& self, pid who, std::string key) {
+  list only;
+  only.emplace_back(key);
+  auto asking = ask_details(self, who, std::move(only));
+  auto got = co_await std::move(asking);
+  if (!got) co_return got;
+  const value* field = got->find(key);
   co_return field ? *field : value();
 }
 
@@ -186,8 +196,11 @@ int process_info(lua_State* L) {
     target = *found;
   }
   expect_here(L, target, "process_info");
-  const std::string key = lua_isnoneornil(L, 2) ? "" : check_text(L, 2);
-  return await_value(L, [target, key](process& self) { return ask_details(self, target, key); });
+  if (lua_type(L, 2) == LUA_TSTRING)
+    return await_value(L, [target, key = check_text(L, 2)](process& self) { return ask_detail(self, target, key); });
+  const value keys = lua_isnoneornil(L, 2) ? value(list()) : to_value(L, 2);
+  luaL_argcheck(L, keys.items(), 2, "a key or a list of keys expected");
+  return await_value(L, [target, keys](process& self) { return ask_details(self, target, *keys.items()); });
 }
 
 int group_leader(lua_State* L) {

@@ -7,6 +7,7 @@
 #include "script/inspect.hpp"
 #include "script/library.hpp"
 #include "script/machine.hpp"
+#include "script/request.hpp"
 
 #include <troupe/io.hpp>
 
@@ -67,10 +68,12 @@ int take(lua_State* L, std::uint64_t number) {
   auto& kept = lua_machine::of(L).kept_;
   auto at = kept.find(number);
   if (at == kept.end()) return 0;  // a receive inside of the function took it
-  value content = at->second.to_value();
+  message one = std::move(at->second);
   kept.erase(at);
-  push_value(L, content);
-  return 1;
+  push_value(L, one.to_value());
+  if (!one.is_call()) return 1;
+  push_request(L, std::move(one));
+  return 2;
 }
 
 // Looks at what is kept, then waits for more.

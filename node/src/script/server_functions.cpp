@@ -3,6 +3,7 @@
 #include "script/convert.hpp"
 #include "script/library.hpp"
 #include "script/machine.hpp"
+#include "script/request.hpp"
 
 #include <troupe/call.hpp>
 #include <troupe/multi_call.hpp>
@@ -202,6 +203,7 @@ void open_servers(lua_State* L) {
              {"abcast", &guarded<server_abcast>},
              {"multi_call", &guarded<server_multi_call>},
              {"stop", &guarded<server_stop>}});
+  open_requests(L);
   set_table(L, "sys",
             {{"get_state", &guarded<get_state>},
              {"get_status", &guarded<get_status>},

@@ -4,6 +4,7 @@
 #include "script/library.hpp"
 #include "script/machine.hpp"
 #include "script/shipped.hpp"
+#include "script/task_order.hpp"
 
 #include <algorithm>
 #include <new>
@@ -16,11 +17,11 @@ namespace {
 
 constexpr const char* task_type = "task";
 
-// What a Lua variable holds. A list of results comes back from what only Lua knows, one value from the catalogue.
+// What a Lua variable holds.
 struct held_task {
   async_task<value> work;
   pid owner;
-  bool many = false;
+  bool one = false;
 };
 using handle = std::shared_ptr<held_task>;
 
@@ -40,13 +41,8 @@ void push_task(lua_State* L, handle held) {
 }
 
 // ([supervisor,] function[, arguments]): a supervisor stands before what can be called.
-struct asked {
-  std::optional<address> supervisor;
-  callee called;
-  value arguments;
-};
-asked check_asked(lua_State* L, int index) {
-  asked out;
+asked_task check_asked(lua_State* L, int index) {
+  asked_task out;
   const int next = lua_type(L, index + 1);
   const bool supervised = next == LUA_TSTRING || next == LUA_TFUNCTION || test_offered(L, index + 1);
   if (supervised) out.supervisor = check_address(L, index++);
@@ -55,34 +51,11 @@ asked check_asked(lua_State* L, int index) {
   return out;
 }
 
-bool by_its_name(const asked& what) { return what.supervisor && what.called.what.text() && !what.called.in_library; }
-
-// Under a supervisor by the catalogue's name, or as what only Lua knows; else here, in a process of this node.
-detail::task_order order_of(const asked& what) {
-  if (by_its_name(what)) {
-    detail::task_order order(*what.called.what.text(), what.arguments);
-    order.supervisor = what.supervisor;
-    return order;
-  }
-  if (what.supervisor) {
-    list both;
-    both.push_back(what.called.what);
-    both.push_back(what.arguments);
-    detail::task_order order(by_name, value(std::move(both)));
-    order.supervisor = what.supervisor;
-    return order;
-  }
-  detail::pending_work work = [called = what.called.what, arguments = what.arguments](process& worker) {
-    return as_message(call_by_name(worker, called, arguments));
-  };
-  return detail::task_order(std::move(work));
-}
-
-handle begin(process& self, const asked& what, bool linked) {
+handle begin(process& self, const asked_task& what, bool linked) {
   detail::task_order order = order_of(what);
   order.linked = linked;
   return std::make_shared<held_task>(
-      held_task{async_task<value>(self, detail::begin_task(self, std::move(order))), self.id(), !by_its_name(what)});
+      held_task{async_task<value>(self, detail::begin_task(self, std::move(order))), self.id(), gives_one(what)});
 }
 
 int async(lua_State* L) {
@@ -95,21 +68,6 @@ int async_nolink(lua_State* L) {
 }
 
 // -- waiting
-
-// {"ok", results…}, {"exit", reason}, or nil; a failure that is not the task's own end is an error.
-result<value> tell(const std::optional<result<value>>& got, bool many) {
-  if (!got) return value();
-  if (!*got) {
-    if (got->error() == errc::cancelled || got->error() == errc::not_allowed) return got->error();
-    const bool ended = got->error() == errc::exited;
-    return list_of({"exit", ended ? got->error().text() : got->error().message()});
-  }
-  list out;
-  out.emplace_back("ok");
-  if (many && (*got)->items()) out.insert(out.end(), (*got)->items()->begin(), (*got)->items()->end());
-  else out.push_back(**got);
-  return value(std::move(out));
-}
 
 enum class wait_kind { yield, shutdown, both, ignore };
 struct wait_plan {
@@ -126,7 +84,7 @@ task<result<value>> wait_for(process& self, handle held, wait_plan plan) {
     case wait_kind::ignore: waiting = held->work.ignore(self); break;
   }
   const auto got = co_await std::move(waiting);
-  co_return tell(got, held->many);
+  co_return told_outcome(got, held->one);
 }
 
 int continue_wait(lua_State* L, lua_KContext) {
@@ -163,7 +121,7 @@ task<result<value>> await_one(process& self, handle held, duration limit) {
   auto waiting = held->work.await(self, limit);
   auto got = co_await std::move(waiting);
   if (!got) co_return got.error();
-  if (held->many) co_return got;
+  if (!held->one) co_return got;
   list only;
   only.push_back(std::move(*got));
   co_return value(std::move(only));
@@ -242,7 +200,7 @@ int yield_many(lua_State* L) {
 
 // -- what a supervisor has
 
-task<result<value>> start_in(process& self, asked what) {
+task<result<value>> start_in(process& self, asked_task what) {
   if (!what.supervisor) co_return error(errc::bad_argument, "a supervisor expected before the function");
   detail::task_order order = order_of(what);
   auto starting = detail::start_task_child(self, *what.supervisor, std::move(order), default_call_time);
@@ -278,6 +236,43 @@ int terminate_child(lua_State* L) {
 
 }  // namespace
 
+bool gives_one(const asked_task& what) { return what.supervisor && what.called.what.text() && !what.called.in_library; }
+
+// Under a supervisor by the catalogue's name, or as what only Lua knows; else here, in a process of this node.
+detail::task_order order_of(const asked_task& what) {
+  if (gives_one(what)) {
+    detail::task_order order(*what.called.what.text(), what.arguments);
+    order.supervisor = what.supervisor;
+    return order;
+  }
+  if (what.supervisor) {
+    list both;
+    both.push_back(what.called.what);
+    both.push_back(what.arguments);
+    detail::task_order order(by_name, value(std::move(both)));
+    order.supervisor = what.supervisor;
+    return order;
+  }
+  detail::pending_work work = [called = what.called.what, arguments = what.arguments](process& worker) {
+    return as_message(call_by_name(worker, called, arguments));
+  };
+  return detail::task_order(std::move(work));
+}
+
+result<value> told_outcome(const std::optional<result<value>>& got, bool one) {
+  if (!got) return value();
+  if (!*got) {
+    if (got->error() == errc::cancelled || got->error() == errc::not_allowed) return got->error();
+    const bool ended = got->error() == errc::exited;
+    return list_of({"exit", ended ? got->error().text() : got->error().message()});
+  }
+  list out;
+  out.emplace_back("ok");
+  if (!one && (*got)->items()) out.insert(out.end(), (*got)->items()->begin(), (*got)->items()->end());
+  else out.push_back(**got);
+  return value(std::move(out));
+}
+
 void open_tasks(lua_State* L) {
   luaL_newmetatable(L, task_type);
   set_functions(L, {{"__gc", &guarded<destroy_task>}});
@@ -297,6 +292,7 @@ void open_tasks(lua_State* L) {
              {"start_child", &guarded<start_child>},
              {"children", &guarded<children>},
              {"terminate_child", &guarded<terminate_child>}});
+  open_streams(L);
 }
 
 }  // namespace troupe::internal

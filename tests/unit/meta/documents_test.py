@@ -1,5 +1,5 @@
 """The C++ of node/README.md and node/OTP.md compiles as it stands there. (The program of README.md is built and run by
-tests/consumer.)
+tests/consumer.) What the shell's `help` lists is in node/SHELL.md and in the one table of OTP's names.
 
 Each block becomes a namespace: its structs and functions as they are, its statements in a function. What a page takes
 for granted, the messages of an example, is in PRELUDE.
@@ -106,7 +106,36 @@ def compile_text(text):
         return subprocess.run(words + [file.name], cwd=folder, capture_output=True, text=True)
 
 
+# Of the shell, or of Lua: not OTP's.
+WITHOUT_A_NAME_IN_OTP = {"pid", "ref", "bytes", "map"}
+
+
+def functions_of_help():
+    listed = re.findall(r'^    \{"([\w.]+)[({]', (SOURCE / "node/src/script/help.cpp").read_text(), re.M)
+    return list(dict.fromkeys(listed))
+
+
+def untold(names, page, known=()):
+    """Those whose name does not stand in the text as code: `name`, `name(…)`."""
+    return [name for name in names if name not in known and not re.search(rf"`{re.escape(name)}[`({{]", page)]
+
+
 class Documents(unittest.TestCase):
+    def test_every_function_of_the_shell_is_told_of(self):
+        names = functions_of_help()
+        self.assertGreater(len(names), 100)
+        shell = (SOURCE / "node/SHELL.md").read_text()
+        self.assertEqual(untold(names, shell), [])
+        self.assertEqual(untold(["no.such"], shell), ["no.such"])
+
+    def test_the_table_of_names_is_one_and_whole(self):
+        page = (SOURCE / "node/README.md").read_text()
+        table = page[page.index("## OTP's names"):].split("\n## ", 1)[0]
+        self.assertEqual(untold(functions_of_help(), table, WITHOUT_A_NAME_IN_OTP), [])
+        heads = [(file.name, line) for file in sorted((SOURCE / "node").glob("*.md"))
+                 for line in file.read_text().splitlines() if re.match(r"\| (OTP|Elixir)\b.*\|", line)]
+        self.assertEqual(heads, [("README.md", "| OTP, Elixir | C++ | Lua | difference |")])
+
     def test_their_code_compiles(self):
         text, count = PRELUDE, 0
         for number, page in enumerate(PAGES):

@@ -122,6 +122,59 @@ TEST_F(LuaTasks, YieldShutdownAndIgnore) {
   EXPECT_EQ(eval("m = receive({'EXIT', any, any}, 5000); return m[3]"), "\"boom\"");
 }
 
+TEST_F(LuaTasks, StreamsAreLoopedOver) {
+  EXPECT_EQ(eval("out = {}; for status, n in task.async_stream({3, 1, 2}, function(n) sleep(n) return n * n end, "
+                 "{max_concurrency = 2}) do out[#out + 1] = status .. n end; return out"),
+            "{\"ok9\", \"ok1\", \"ok4\"}");
+  EXPECT_EQ(eval("out = {}; for status, n in task.async_stream({300, 1}, function(n) sleep(n) return n end, "
+                 "{max_concurrency = 2, ordered = false}) do out[#out + 1] = n end; return out"),
+            "{1, 300}")
+      << "as they come";
+  EXPECT_EQ(eval("out = {}; for status, n, there in task.async_stream({'tasks', 'two@test'}, {-1, 2}, "
+                 "function(n) return math.abs(n), node() end) do out[#out + 1] = n .. there end; return out"),
+            "{\"1two@test\", \"2two@test\"}");
+  EXPECT_EQ(eval("out = {}; for status, got in task.async_stream({'tasks', 'two@test'}, {'a', 'b'}, 'chat.receive') do "
+                 "out[#out + 1] = got end; return out"),
+            "{\"ok\", \"ok\"}");
+  EXPECT_EQ(eval("for _ in task.async_stream({}, 'math.abs') do error('no') end"), "");
+  // A crash is an outcome of that one alone.
+  EXPECT_EQ(eval("out = {}; for status, why in task.async_stream_nolink({1, 2}, "
+                 "function(n) if n == 1 then exit('boom') end return n end) do out[#out + 1] = {status, why} end; "
+                 "return out"),
+            "{{\"exit\", \"\\\"boom\\\"\"}, {\"ok\", 2}}");
+}
+
+TEST_F(LuaTasks, AStreamWhoseTaskIsLate) {
+  EXPECT_EQ(eval("out = {}; for status, what in task.async_stream({math.huge, 1}, sleep, "
+                 "{timeout = 20, on_timeout = 'kill_task', max_concurrency = 1}) do "
+                 "out[#out + 1] = status .. ' ' .. what:sub(1, 7) end; return out"),
+            "{\"exit timeout\", \"ok ok\"}");
+  EXPECT_EQ(failure("(function() for _ in task.async_stream({math.huge, math.huge}, sleep, "
+                    "{timeout = 20, max_concurrency = 2}) do end end)()"),
+            "false, \"timeout\"");
+  // A loop that is left ends what runs; a stream is its owner's alone.
+  EXPECT_EQ(eval("for _, pid in task.async_stream('tasks', {1, 2}, function(n) if n == 2 then sleep(math.huge) end "
+                 "return n end, {max_concurrency = 2}) do break end"),
+            "");
+  EXPECT_TRUE(wait_until([&] { return eval("collectgarbage(); return #task.children('tasks')") == "0"; }));
+  EXPECT_EQ(eval("next_one = task.async_stream('tasks', {1, math.huge}, sleep, {max_concurrency = 2}); "
+                 "return next_one()"),
+            "\"ok\", \"ok\"");
+  EXPECT_TRUE(has(eval("exit(self(), 'kill') sleep(10000)"), "ended"));
+  EXPECT_EQ(failure("next_one()"), "false, \"not_allowed\"");
+  EXPECT_EQ(eval("next_one = nil; collectgarbage(); return 1"), "1");
+  // One that runs on when the session, and then the node, ends.
+  EXPECT_EQ(eval("left = task.async_stream_nolink('tasks', {1, math.huge}, sleep, {max_concurrency = 2}); "
+                 "return left()"),
+            "\"ok\", \"ok\"");
+  for (const char* wrong :
+       {"task.async_stream({1}, 'math.abs', {max = 1})", "task.async_stream({1}, 'math.abs', {max_concurrency = 0})",
+        "task.async_stream({1}, 'math.abs', {on_timeout = 'no'})", "task.async_stream({a = 1}, 'math.abs')",
+        "task.async_stream({1}, 'math.abs', {ordered = 1})", "task.async_stream(1, 'math.abs')"}) {
+    EXPECT_EQ(eval("return (pcall(function() return " + std::string(wrong) + " end))"), "false") << wrong;
+  }
+}
+
 TEST_F(LuaTasks, GroupsOverTwoNodes) {
   EXPECT_EQ(eval("pg.create({'todo_list', 'bob'})"), "\"ok\"");
   EXPECT_EQ(eval("pg.get_closest_pid({'todo_list', 'bob'})"), "nil, \"no_process\"");
