@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "unique_fd.hpp"
+
 namespace troupe::internal {
 namespace {
 
@@ -62,10 +64,6 @@ result<void> write_new(const std::filesystem::path& path, std::string_view conte
 }
 
 }  // namespace
-
-void unique_fd::reset() noexcept {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-}
 
 error system_failure(std::string_view what, const std::filesystem::path& path) {
   return error(errc::io, "cannot " + std::string(what) + " " + path.string() + ": " + std::strerror(errno));

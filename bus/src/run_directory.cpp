@@ -15,6 +15,7 @@
 
 #include "crypto/proof.hpp"
 #include "private_file.hpp"
+#include "unique_fd.hpp"
 
 namespace troupe::bus {
 namespace {
@@ -119,7 +120,7 @@ class claim_of_name final : public name_claim {
         lock_(std::move(lock)) {}
   ~claim_of_name() override {
     forget();
-    lock_.reset();
+    lock_.close();
   }
 
   // What a former life left behind: with the lock held it would look like ours.

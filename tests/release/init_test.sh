@@ -77,6 +77,19 @@ printf 'n = 0 for i = 1, 50 do local _, s = system.cmd("sh", {"-c", "(exit 9) & 
 grep -qx 50 "$work/out" || { cat "$work/out"; fail 'a status was lost'; }
 only_the_shell() { [ "$(children_of "$init" | wc -l)" -eq 1 ]; }  # that ends its programs if it is killed
 until_true 60 only_the_shell
+# One of its programs that has ended, and whose owner reads nothing, keeps its place among those that have: nobody waits
+# behind it.
+printf 'spawn(function() port.open("sh", {args = {"-c", "seq 1 1000"}, line = 10, most_waiting = 5}) %s\n' \
+  'receive({"never"}) end) return 1' | "$exercise" remote >"$work/out" 2>&1 || fail 'remote'
+ended_ones() {
+  for each in $(children_of "$init"); do sed -n '/^State:.*Z/p' "/proc/$each/status"; done 2>/dev/null || :
+}
+one_ended() { [ "$(ended_ones | wc -l)" -eq 1 ]; }
+until_true 60 one_ended
+echo 'for i = 1, 20 do system.cmd("sh", {"-c", "(setsid true &)"}) end return 1' |
+  "$exercise" remote >"$work/out" 2>&1 || fail 'remote'
+two_are_left() { [ "$(children_of "$init" | wc -l)" -eq 2 ]; }
+until_true 60 two_are_left
 kill -TERM "$init"
 ended 0 "$console"
 

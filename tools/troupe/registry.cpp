@@ -81,7 +81,8 @@ int run(const parsed_options& given) {
   const bool watch = given.has("watch");
   const std::string what = given.has("KIND") ? given.text("KIND") : watch ? "all" : "local";
   if (std::ranges::find(kinds, what) == kinds.end() && !(watch && what == "all")) {
-    std::cerr << "troupe registry: \"" << what << "\" is none of local, global, groups, locks and waits\n";
+    std::cerr << "troupe registry: \"" << what << "\" is none of "
+              << (watch ? "local, global, groups, locks and all\n" : "local, global, groups, locks and waits\n");
     return internal::exit_usage;
   }
   if (watch && what == "waits") return misused("waits can only be looked at, not followed by --watch");

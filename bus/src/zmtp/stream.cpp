@@ -21,18 +21,6 @@ error system_failure(std::string what, int number) {
 
 }  // namespace
 
-unique_fd& unique_fd::operator=(unique_fd&& other) noexcept {
-  if (this != &other) {
-    close();
-    fd_ = std::exchange(other.fd_, -1);
-  }
-  return *this;
-}
-
-void unique_fd::close() noexcept {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-}
-
 stream::stream(shared& with, unique_fd socket, side which, bool connecting)
     : with_(with), socket_(std::move(socket)), side_(which), step_(connecting ? step::connecting : step::greeting) {}
 

@@ -9,26 +9,13 @@
 #include <troupe/error.hpp>
 
 #include "system_loop.hpp"
+#include "unique_fd.hpp"
 #include "zmtp/codec.hpp"
 #include "zmtp/unsent.hpp"
 
 namespace troupe::bus::internal::zmtp {
 
-// A descriptor that closes itself.
-class unique_fd {
- public:
-  unique_fd() = default;
-  explicit unique_fd(int fd) noexcept : fd_(fd) {}
-  unique_fd(unique_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  unique_fd& operator=(unique_fd&& other) noexcept;
-  ~unique_fd() { close(); }
-  [[nodiscard]] int get() const noexcept { return fd_; }
-  [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
-  void close() noexcept;
-
- private:
-  int fd_ = -1;
-};
+using troupe::internal::unique_fd;
 
 // Bytes whose room is not zeroed first.
 class raw_bytes {

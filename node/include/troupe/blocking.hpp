@@ -38,6 +38,7 @@ class [[nodiscard]] blocking_awaiter : private detail::wait_state {
   blocking_awaiter(process& self, F work, std::source_location place)
       : self_(self), state_(std::make_shared<shared>(std::move(work))) {
     takes_messages = false;
+    may_expire = false;  // another thread is making the result
     where = place;
   }
   bool await_ready() {

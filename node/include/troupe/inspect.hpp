@@ -37,7 +37,7 @@ inline constexpr std::size_t most_listed = 10'000;  // what one reply can carry
 [[nodiscard]] task<result<value>> process_info(process& self, value target, list items = {});
 
 // {pid, to, at} of the processes of this node that wait for the answer of a call. Each is asked, so it is for the
-// moment when something hangs: at most 100,000 that wait, and two seconds.
+// moment when something hangs: at most 100,000 that wait, and a second.
 [[nodiscard]] task<list> calls(process& self);
 
 // {id, name, pid, type, children} of a supervisor, all the way down; of all roots when `root` is nil (then a list).

@@ -62,6 +62,7 @@ struct wait_state {
   // Looks at one waiting message; true takes it. Null takes any, `nothing` none.
   bool (*match)(wait_state& self, envelope& candidate) = nullptr;
   bool takes_messages = true;
+  bool may_expire = true;      // false: only what it waits for ends it, no interrupt
   std::uint64_t reply_id = 0;  // wait for this reply (or `resume`) instead of a message
   time_point deadline = time_point::max();
   std::coroutine_handle<> resume{};

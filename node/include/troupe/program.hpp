@@ -19,9 +19,11 @@
 // * It ends with its owner, with `close`, with an exit signal to `id()`, with the node: SIGTERM to the group, SIGKILL
 //   after `stop_within`. What it leaves running in its group when it ends by itself is ended in the same way. A node
 //   that is killed by SIGKILL leaves that to a small shell (/bin/sh) beside it, one for all programs of the node.
-//   What has left the group (setsid, a daemon) is no longer ours.
+//   What has left the group (setsid, a daemon) is no longer ours, and its hold of our pipes is given up.
 // * Its output is read as fast as its owner takes it out of the mailbox: `most_waiting` events may wait there, the rest
-//   stays in the pipe, and the program with it (or, by `drop_oldest`, the oldest are dropped and counted).
+//   stays in the pipe, and the program with it (or, by `drop_oldest`, the oldest are dropped and counted). Once it is
+//   being stopped, an owner who takes nothing for `stop_within` gets no more of it: the rest is dropped, and counted in
+//   the log. (Until it is stopped, the end of a program waits behind output that its owner does not take.)
 // Not for simulated nodes: errc::unsupported.
 #include <filesystem>
 #include <functional>
@@ -65,7 +67,7 @@ class command {
   command& errors(program_errors where);      // apart
   command& lines(std::size_t most_bytes);     // 8192; a longer one comes in parts without eol
   command& chunks();                          // as it comes, up to 16 KiB
-  command& most_waiting(std::size_t events);  // 1000
+  command& most_waiting(std::size_t events);  // 1000; and as many writes
   command& when_full(program_full what);      // pause
   command& idle(duration limit);              // without output for so long: it is stopped. wait_forever
   command& stop_within(duration limit);       // from SIGTERM to SIGKILL: 5 s
@@ -148,7 +150,8 @@ struct program_result {
 };
 
 // -- calls that the process of a program answers; Lua and other nodes send them too
-struct program_write {  // -> nil when the program's pipe has taken all of it. errc: closed, bad_argument (no input)
+struct program_write {  // -> nil when the program's pipe has taken all of it. errc: closed, bad_argument (no input),
+                        // overloaded (it does not read, and `most_waiting` writes wait)
   value data;           // text or bytes
   TROUPE_MESSAGE(program_write, "program.write", data)
 };

@@ -10,7 +10,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdint>
+#include <filesystem>
+#include <string>
 #include <system_error>
 
 #include "otp/program/children.hpp"
@@ -33,13 +36,25 @@ sigset_t watched() {
   return set;
 }
 
-// A program of a node is waited for by its node: where one stands first, whoever waited for it says SIGCHLD again.
+void wait_for(pid_t child) {
+  if (!is_child_of_ours(child)) waitpid(child, nullptr, WNOHANG);
+}
+
+// A program of a node is waited for by its node, which may take its time: until then the system may name it each time,
+// and whoever stands behind it is looked for.
 void reap_strangers() {
   for (;;) {
     siginfo_t ended{};
     if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0) return;
-    if (is_child_of_ours(ended.si_pid)) return;
-    waitpid(ended.si_pid, nullptr, WNOHANG);
+    if (is_child_of_ours(ended.si_pid)) break;
+    wait_for(ended.si_pid);
+  }
+  std::error_code failed;
+  for (std::filesystem::directory_iterator at("/proc", failed), end; !failed && at != end; at.increment(failed)) {
+    const std::string name = at->path().filename();
+    pid_t number = 0;
+    const auto read = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (read.ec == std::errc() && read.ptr == name.data() + name.size() && number > 1) wait_for(number);
   }
 }
 

@@ -1,6 +1,8 @@
 #include <troupe/lock.hpp>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
 
 #include <troupe/node.hpp>
@@ -15,6 +17,7 @@ using namespace internal;
 
 namespace {
 
+constexpr duration shortest_look = std::chrono::milliseconds(100);
 constexpr duration margin = std::chrono::seconds(1);  // the service ends a wait by itself, and says so
 
 // Who waits for whom: for each waiting pid the holders of what it waits for.
@@ -79,43 +82,76 @@ value with_called(value entry, pid called) {
   return entry;
 }
 
-// The calls of that node's processes. Whom a caller named on another node, that node is asked for.
-task<list> calls_of(process& self, std::string node, duration within) {
-  list out;
-  auto got = co_await rpc::call<value>(self, node, "troupe.calls").within(within);
-  if (!got || !got->items()) co_return out;  // it answers for its locks, and offers no more
-  for (value& one : *got->items()) {
-    const value* called = one.find("to");
-    const value* caller = one.find("pid");
-    if (!called || !caller || !caller->process()) continue;
-    const list* named = called->items();
-    if (named && named->size() == 2 && named->back().text() && named->front().text()) {
-      const std::string there(*named->back().text()), name(*named->front().text());
-      auto holder = co_await rpc::call<value>(self, there, "troupe.whereis", name).within(within);
-      if (holder && holder->process()) one = with_called(std::move(one), *holder->process());
+using found_calls = std::pair<list, list>;  // and the nodes that have not answered
+using place = std::pair<std::string, std::string>;
+
+// A process that a caller named on another node.
+std::optional<place> named_place(const value& call) {
+  const list* named = call.find("to")->items();
+  if (!named || named->size() != 2 || !named->front().text() || !named->back().text()) return std::nullopt;
+  return place(*named->back().text(), *named->front().text());
+}
+
+// Each place is asked for once, and a node that has been silent no more.
+task<list> with_pids(process& self, list calls, time_point until) {
+  std::map<place, value> known;
+  std::set<std::string> silent;
+  for (value& one : calls) {
+    const auto where = named_place(one);
+    if (!where) continue;
+    if (!known.contains(*where) && !silent.contains(where->first) && self.now() < until) {
+      const duration left = until - self.now();
+      auto holder = co_await rpc::call<value>(self, where->first, "troupe.whereis", where->second).within(left);
+      known[*where] = holder ? *holder : value();
+      if (!holder && holder.error() != errc::noproc) silent.insert(where->first);
     }
-    out.push_back(std::move(one));
+    if (auto at = known.find(*where); at != known.end() && at->second.process()) {
+      one = with_called(std::move(one), *at->second.process());
+    }
   }
+  co_return calls;
+}
+
+task<found_calls> all_calls(process& self, std::vector<std::string> nodes, time_point until) {
+  found_calls out;
+  const duration left = std::max<duration>(until - self.now(), shortest_look);
+  const auto answers = co_await rpc::multicall<value>(self, nodes, "troupe.calls").within(left);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (!answers[i] && answers[i].error() != errc::undef) out.second.emplace_back(nodes[i]);
+    if (!answers[i] || !answers[i]->items()) continue;
+    for (const value& one : *answers[i]->items()) {
+      const value* caller = one.find("pid");
+      if (caller && caller->process() && one.find("to")) out.first.push_back(one);
+    }
+  }
+  auto finding = with_pids(self, std::move(out.first), until);
+  out.first = co_await std::move(finding);
   co_return out;
 }
 
 task<value> seen_everywhere(process& self, duration within, bool with_calls) {
   list locks, calls, missing;
+  const time_point until = deadline_after(self.now(), within);
+  std::vector<std::string> answering;
   for (const std::string& node : global::members(self.node())) {
     const address to = node == self.node().name() ? address(keeper_name) : address(keeper_name, node);
     locks_asked asked;
-    auto got = co_await call<value>(self, to, std::move(asked)).within(within);
+    const duration left = std::max<duration>(until - self.now(), shortest_look);
+    auto got = co_await call<value>(self, to, std::move(asked)).within(left);
     if (!got || !got->items()) {
       missing.emplace_back(node);
       continue;
     }
+    answering.push_back(node);
     for (value& one : *got->items()) {
       if (is_entry(one)) locks.push_back(std::move(one));
     }
-    if (!with_calls) continue;
-    auto asking = calls_of(self, node, within);
-    list found = co_await std::move(asking);
-    calls.insert(calls.end(), std::move_iterator(found.begin()), std::move_iterator(found.end()));
+  }
+  if (with_calls) {
+    auto asking = all_calls(self, std::move(answering), until);
+    found_calls found = co_await std::move(asking);
+    calls = std::move(found.first);
+    missing.insert(missing.end(), found.second.begin(), found.second.end());
   }
   // Who waits for a lock does so in a call of the keeper.
   std::erase_if(calls, [&](const value& one) {

@@ -14,7 +14,7 @@ constexpr auto keys = std::to_array<std::string_view>(
     {"pid", "name", "entry", "status", "queue", "memory", "reductions", "at", "calls", "label", "links", "monitors",
      "monitored_by", "group_leader", "parent", "trap_exits", "held", "metadata", "messages"});
 constexpr std::size_t message_limit = 100, message_bytes = 16u << 10, most_asked = 100'000;
-constexpr duration most_time = std::chrono::seconds(2), one_look = std::chrono::milliseconds(200);
+constexpr duration most_time = std::chrono::seconds(1), one_look = std::chrono::milliseconds(200);
 
 // Answers the waiting caller exactly once: with what was seen, or, when the process ends before its turn, with noproc.
 class answer {

@@ -16,6 +16,8 @@
 namespace troupe::internal {
 namespace {
 
+constexpr duration waits_time = std::chrono::seconds(3);  // less than a tool waits for its answer
+
 using answer = task<result<value>>;
 using body = answer (*)(process& self, list given);
 
@@ -110,12 +112,12 @@ answer registry(process& self, list given) {
   if (given[0] == value("global")) co_return global_names(self);
   if (given[0] == value("groups")) co_return group::list_groups(self.node());
   if (given[0] == value("locks")) {
-    auto asking = lock::survey(self);
+    auto asking = lock::survey(self, waits_time);
     value out = co_await std::move(asking);
     co_return out;
   }
   if (given[0] == value("waits")) {
-    auto asking = lock::waits(self);
+    auto asking = lock::waits(self, waits_time);
     value out = co_await std::move(asking);
     co_return out;
   }

@@ -168,7 +168,7 @@ class core {
   // Inside `inspect`: whatever this process waits for ends at once as if its time were over. How an evaluation is
   // interrupted without ending its process.
   static void expire_wait(process& self) noexcept {
-    if (self.wait_) self.wait_->timed_out = true;
+    if (self.wait_ && self.wait_->may_expire) self.wait_->timed_out = true;
   }
 
   // -- names

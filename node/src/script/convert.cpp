@@ -8,6 +8,8 @@
 #include <new>
 #include <vector>
 
+#include <troupe/utf8.hpp>
+
 namespace troupe::internal {
 namespace {
 

@@ -39,6 +39,4 @@ void push_ref(lua_State* L, ref r);
 // A time in milliseconds; nothing gives `otherwise`, math.huge waits for ever.
 [[nodiscard]] std::int64_t check_milliseconds(lua_State* L, int index);
 
-[[nodiscard]] bool is_utf8(std::string_view text) noexcept;
-
 }  // namespace troupe::internal

@@ -9,6 +9,8 @@
 #include <map>
 #include <set>
 
+#include <troupe/utf8.hpp>
+
 namespace troupe::internal {
 namespace {
 

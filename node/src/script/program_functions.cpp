@@ -197,9 +197,10 @@ value request_of(std::string_view tag, std::initializer_list<std::pair<std::stri
 }
 
 int command_port(lua_State* L) {
-  luaL_checktype(L, 2, LUA_TSTRING);
+  const value data = lua_isnoneornil(L, 2) ? value() : to_value(L, 2);
+  luaL_argexpected(L, data.text() || data.binary(), 2, "string or bytes");
   const duration limit = check_duration(L, 3, default_call_time);
-  return ask(L, request_of(program_write::troupe_tag(), {{"data", to_value(L, 2)}}), limit);
+  return ask(L, request_of(program_write::troupe_tag(), {{"data", data}}), limit);
 }
 int end_input(lua_State* L) {
   return ask(L, request_of(program_end_input::troupe_tag()), check_duration(L, 2, default_call_time));

@@ -4,6 +4,8 @@
 #include "script/library.hpp"
 #include "script/machine.hpp"
 
+#include <algorithm>
+
 #include <troupe/keyed_registry.hpp>
 
 namespace troupe::internal {
@@ -119,19 +121,30 @@ int unregister_match(lua_State* L) {
   return ask(L, request_of("registry.unregister", std::move(fields)));
 }
 
-// The entries of a list that are of this process.
-const value* own_entry(const value& entries, pid me) {
-  for (const value& one : *entries.items()) {
-    const value* process = one.find("pid");
-    if (process && process->process() && *process->process() == me) return &one;
-  }
-  return nullptr;
+// What was asked may be no registry at all.
+const list& entries_of(lua_State* L, const value& answer) {
+  const list* all = answer.items();
+  const bool fits = all != nullptr && std::ranges::all_of(*all, [](const value& one) {
+                      const value* who = one.find("pid");
+                      return who && who->process() && one.find("value");
+                    });
+  if (!fits) raise(L, error(errc::bad_message, "the answer of a process that is no registry"));
+  return *all;
+}
+
+// The entry that is of this process.
+const value* own_entry(const list& entries, pid me) {
+  const auto own = std::ranges::find_if(entries, [me](const value& one) { return *one.find("pid")->process() == me; });
+  return own == entries.end() ? nullptr : &*own;
 }
 
 // update_value(registry, key, function): the entry is this process's own, so nobody else can change it in between.
 int updated(lua_State* L, lua_KContext) {
   auto answer = lua_machine::of(L).take_answer();
   if (!answer) raise(L, answer.error());
+  if (!answer->items() || answer->items()->size() != 2) {
+    raise(L, error(errc::bad_message, "the answer of a process that is no registry"));
+  }
   for (const value& one : *answer->items()) push_value(L, one);
   return 2;
 }
@@ -147,11 +160,10 @@ int looked_up(lua_State* L, lua_KContext) {
   auto answer = lua_machine::of(L).take_answer();
   if (!answer) raise(L, answer.error());
   const pid me = lua_machine::of(L).self().id();
-  const value* own = own_entry(*answer, me);
+  const value* own = own_entry(entries_of(L, *answer), me);
   if (!own) raise(L, error(errc::not_found, me.text() + " has no such key"));
-  const value* content = own->find("value");
   lua_pushvalue(L, 3);
-  push_value(L, content ? *content : value());
+  push_value(L, *own->find("value"));
   lua_callk(L, 1, 1, 0, &changed);
   return store(L);
 }
@@ -164,9 +176,9 @@ int update_value(lua_State* L) {
 // -- looking
 
 // {{pid =, value =}, …}
-value without_keys(const value& entries) {
+value without_keys(const list& entries) {
   list out;
-  for (const value& one : *entries.items()) {
+  for (const value& one : entries) {
     map shown;
     for (const auto& [key, item] : *one.entries()) {
       if (key != value("key") && !item.is_nil()) shown.emplace_back(key, item);
@@ -178,7 +190,7 @@ value without_keys(const value& entries) {
 int give_lookup(lua_State* L, lua_KContext) {
   auto answer = lua_machine::of(L).take_answer();
   if (!answer) raise(L, answer.error());
-  push_value(L, without_keys(*answer));
+  push_value(L, without_keys(entries_of(L, *answer)));
   return 1;
 }
 int lookup(lua_State* L) { return ask_then(L, request_of("registry.lookup", with_key(L, 2)), &guarded_k<give_lookup>); }
@@ -186,8 +198,9 @@ int lookup(lua_State* L) { return ask_then(L, request_of("registry.lookup", with
 int give_first(lua_State* L, lua_KContext) {
   auto answer = lua_machine::of(L).take_answer();
   if (!answer) raise(L, answer.error());
-  if (answer->items()->empty()) lua_pushnil(L);
-  else push_value(L, *answer->items()->front().find("pid"));
+  const list& entries = entries_of(L, *answer);
+  if (entries.empty()) lua_pushnil(L);
+  else push_value(L, *entries.front().find("pid"));
   return 1;
 }
 int whereis_name(lua_State* L) {
@@ -200,7 +213,7 @@ int give_values(lua_State* L, lua_KContext) {
   if (!answer) raise(L, answer.error());
   const pid whose = check_pid(L, 3);
   list out;
-  for (const value& one : *answer->items()) {
+  for (const value& one : entries_of(L, *answer)) {
     if (*one.find("pid")->process() == whose) out.push_back(*one.find("value"));
   }
   push_value(L, value(std::move(out)));
@@ -229,9 +242,10 @@ int dispatched(lua_State* L, int, lua_KContext) {
 int give_entries(lua_State* L, lua_KContext) {
   auto answer = lua_machine::of(L).take_answer();
   if (!answer) raise(L, answer.error());
-  if (!answer->items()->empty()) {
+  const list& entries = entries_of(L, *answer);
+  if (!entries.empty()) {
     lua_pushvalue(L, 3);
-    push_value(L, without_keys(*answer));
+    push_value(L, without_keys(entries));
     lua_callk(L, 1, 0, 0, &dispatched);
   }
   lua_pushstring(L, "ok");

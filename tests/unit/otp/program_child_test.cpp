@@ -50,6 +50,8 @@ TEST_F(ProgramChildTest, ItsOutputGoesToTheLog) {
   EXPECT_EQ(line_of(*log, "oops")->fields.text_at("stream"), "stderr");
   const std::int64_t os_pid = os_pid_of(child_of(tree));
   EXPECT_FALSE(has_ended(os_pid));
+  const auto connected = here->call<void>(child_of(tree), program_connect(here->id()));
+  EXPECT_EQ(connected.error().text(), "connect: only a program with an owner can get another one");
   EXPECT_EQ(shut_down(tree), "\"shutdown\"");
   EXPECT_TRUE(has_ended(os_pid));  // not a moment later
   EXPECT_EQ(log->count("shutdown_error"), 0u);

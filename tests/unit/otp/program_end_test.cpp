@@ -7,6 +7,7 @@
 #include "support/temp_dir.hpp"
 
 #include <iostream>
+#include <sstream>
 
 namespace troupe::test {
 namespace {
@@ -86,8 +87,8 @@ TEST_F(ProgramTest, ATermIsTimeToTidyUp) {
 
 TEST_F(ProgramTest, SilenceEndsIt) {
   run([](process& self) -> task<> {
-    command what = sh("for n in 1 2 3 4 5 6 7 8; do echo $n; sleep 0.05; done; exec sleep 1000");
-    what.idle(300ms);
+    command what = sh("for n in 1 2 3 4 5 6 7 8; do echo $n; sleep 0.2; done; exec sleep 1000");
+    what.idle(1s);
     auto made = co_await start_program(self, what);
     const program quiet = std::move(made).or_exit();
     self.monitor(quiet.id());
@@ -96,17 +97,49 @@ TEST_F(ProgramTest, SilenceEndsIt) {
     EXPECT_EQ(got.output, "12345678");  // longer in all than the idle time
     EXPECT_EQ(got.end, "SIGTERM");
     auto gone = co_await self.receive<down>(20s);
-    EXPECT_EQ(gone.or_exit().reason.text(), "{\"shutdown\", {\"timeout\", \"nothing was written for 300 ms\"}}");
+    EXPECT_EQ(gone.or_exit().reason.text(), "{\"shutdown\", {\"timeout\", \"nothing was written for 1000 ms\"}}");
     // A program that waits for its owner is not silent by itself.
     command waiting("yes");
-    waiting.idle(20ms).most_waiting(5);
+    waiting.idle(1s).most_waiting(5);
     auto other = co_await start_program(self, waiting);
     const program yes = std::move(other).or_exit();
-    co_await self.sleep(100ms);
-    const program_info still = co_await yes.info(self).or_exit();
-    EXPECT_TRUE(still.paused);
+    auto pausing = wait_paused(self, yes);
+    EXPECT_TRUE(co_await std::move(pausing));
+    const time_point longer = self.now() + 1'100ms;
+    while (self.now() < longer) {
+      const program_info still = co_await yes.info(self).or_exit();
+      EXPECT_TRUE(still.paused);
+      co_await self.sleep(20ms);
+    }
     co_await yes.close(self).or_exit();
   });
+}
+
+// Without a limit a DOWN would wait for whoever waits for it.
+TEST_F(ProgramTest, AStoppedOneDoesNotWaitForItsOwner) {
+  run([](process& self) -> task<> {
+    for (auto full : {program_full::pause, program_full::drop_oldest}) {
+      command what("yes");
+      what.most_waiting(10).when_full(full).stop_within(50ms);
+      auto made = co_await start_program(self, what);
+      const program yes = std::move(made).or_exit();
+      for (program_info now; now.events < 10;) {
+        co_await self.sleep(1ms);
+        now = co_await yes.info(self).or_exit();
+      }
+      self.monitor(yes.id());
+      self.exit(yes.id(), exit_reason("enough"));
+      auto gone = co_await self.receive<down>(20s);
+      EXPECT_EQ(gone.or_exit().reason.text(), "{\"shutdown\", \"enough\"}");
+      EXPECT_TRUE(has_ended(yes.os_pid()));
+      EXPECT_EQ(self.waiting_messages(), 11u);  // and its end
+      auto listening = listen(self, yes.id());
+      const heard rest = co_await std::move(listening);
+      EXPECT_EQ(rest.lines.size(), 10u);
+      EXPECT_EQ(rest.end, "SIGTERM");
+    }
+  });
+  EXPECT_EQ(log->count("its owner did not take the rest of its output"), 2u);
 }
 
 TEST_F(ProgramTest, ItEndsWithItsOwner) {
@@ -182,6 +215,87 @@ TEST_F(ProgramTest, WhatItLeavesBehindIsEnded) {
   ::kill(static_cast<pid_t>(apart), SIGKILL);
 }
 
+// As above, and it writes on: several at once, faster than its owner takes it, so that the pipe is never empty.
+TEST_F(ProgramTest, WhoeverHasLeftCannotHoldItsEndUp) {
+  temp_dir folder;
+  const std::string place = folder / "pids";
+  command what("sh", "-c",
+               "setsid sh -c 'for n in 1 2 3 4 5 6 7 8; do yes & echo $! >> \"$1.new\"; done; mv \"$1.new\" \"$1\"' "
+               "sh \"$1\" & while ! [ -e \"$1\" ]; do sleep 0.01; done; exit 6",
+               "sh", place);
+  what.stop_within(100ms).chunks().most_waiting(1);
+  auto end_of_yes = [&place] {
+    bool ended = true;
+    std::istringstream pids(read_file(place));
+    for (std::int64_t apart = 0; pids >> apart;) {
+      // Nobody reads from it any more.
+      if (wait_until([apart] { return has_ended(apart); })) continue;
+      ::kill(static_cast<pid_t>(apart), SIGKILL);
+      ended = false;
+    }
+    std::filesystem::remove(place);
+    return ended;
+  };
+  run([&](process& self) -> task<> {
+    auto made = co_await start_program(self, what);
+    EXPECT_TRUE(made);
+    std::int64_t status = -1;
+    for (bool over = false; !over;) {
+      auto got = co_await self.receive(20s);
+      auto* end = got ? got->get<program_ended>() : nullptr;
+      if (end) status = end->status;
+      over = !got || end;
+      if (!over) co_await self.sleep(2ms);
+    }
+    EXPECT_EQ(status, 6);
+  });
+  EXPECT_TRUE(end_of_yes());
+  // Nor the node's end.
+  auto other = detail::make_bare_node({.workers = 2});
+  auto door = other->make_handle().or_exit();
+  door->run(20s,
+            [&](process& self) -> task<> {
+              what.owner(spawn(self, [](process& me) -> task<> { (void)co_await me.receive<down>(wait_forever); }));
+              auto made = co_await start_program(self, what);
+              EXPECT_TRUE(made);
+            })
+      .or_exit();
+  ASSERT_TRUE(wait_until([&] { return std::filesystem::exists(place); }));
+  door.reset();
+  EXPECT_TRUE(other->stop(20s));
+  other.reset();
+  EXPECT_TRUE(end_of_yes());
+}
+
+// What a shell that does not keep up has no room for is told to it later.
+TEST_F(ProgramTest, TheShellThatGuardsMayBeSlow) {
+  run([](process& self) -> task<> {
+    command what("cat");
+    what.input();
+    auto made = co_await start_program(self, what);
+    const program cat = std::move(made).or_exit();
+    pid_t guard = -1;  // it has its name a moment after its start
+    EXPECT_TRUE(wait_until([&guard] { return (guard = child_named("troupe-programs")) > 1; }));
+    if (guard <= 1) co_return;
+    ::kill(guard, SIGSTOP);
+    EXPECT_TRUE(wait_until([guard] { return state_of(guard) == 'T'; }));
+    for (int i = 0; i < 200; ++i) {  // two lines each, of which its socket takes fewer than 300
+      auto each = co_await run_program(self, command("true"), 20s);
+      EXPECT_TRUE(each && each->ok());
+    }
+    ::kill(guard, SIGCONT);
+    // It has read all there is, or sleeps between TERM and KILL.
+    EXPECT_TRUE(wait_until([guard] { return state_of(guard) == 'S'; }));
+    co_await cat.write(self, "alive\n").or_exit();
+    auto line = next_line(self);
+    const std::string text = co_await std::move(line);
+    EXPECT_EQ(text, "alive");
+    EXPECT_EQ(child_named("troupe-programs"), guard);
+    co_await cat.close(self).or_exit();
+  });
+  EXPECT_EQ(log->count("will outlive it"), 0u);
+}
+
 TEST_F(ProgramTest, ASignalReachesIt) {
   run([](process& self) -> task<> {
     command what = sh("trap 'echo usr1' USR1; echo ready; while :; do sleep 0.01; done");
@@ -196,6 +310,7 @@ TEST_F(ProgramTest, ASignalReachesIt) {
     EXPECT_EQ(told_line, "usr1");
     auto wrong = co_await it.signal(self, 1'000);
     EXPECT_EQ(wrong.error(), errc::bad_argument);
+    EXPECT_EQ(wrong.error().text(), "signal: 1 to 64 expected, 1000 given");
     // A stopped one hears that it is to end.
     co_await it.signal(self, SIGSTOP).or_exit();
     co_await it.signal(self, SIGKILL).or_exit();

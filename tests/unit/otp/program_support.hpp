@@ -1,7 +1,9 @@
 #pragma once
 // Programs for the tests of programs, and what became of them.
 #include <signal.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -13,13 +15,34 @@ namespace troupe::test {
 
 [[nodiscard]] inline command sh(std::string script) { return command("sh", "-c", std::move(script)); }
 
-// Gone, or a zombie that its new parent has not waited for.
-[[nodiscard]] inline bool has_ended(std::int64_t os_pid) {
+// What the system says of a process: 'S' sleeps, 'T' is stopped, 'Z' a zombie; 'X' for none.
+[[nodiscard]] inline char state_of(std::int64_t os_pid, long* parent = nullptr) {
   std::ifstream stat("/proc/" + std::to_string(os_pid) + "/stat");
   std::string text;
-  if (!std::getline(stat, text)) return true;
+  const bool there = bool(std::getline(stat, text));
   const auto name_end = text.rfind(')');
-  return name_end != std::string::npos && (text[name_end + 2] == 'Z' || text[name_end + 2] == 'X');
+  if (!there || name_end == std::string::npos) return 'X';
+  if (parent) *parent = std::strtol(text.c_str() + name_end + 3, nullptr, 10);
+  return text[name_end + 2];
+}
+
+// Gone, or a zombie that its new parent has not waited for.
+[[nodiscard]] inline bool has_ended(std::int64_t os_pid) {
+  const char state = state_of(os_pid);
+  return state == 'Z' || state == 'X';
+}
+
+// A child of this process by its first word; -1: there is none.
+[[nodiscard]] inline pid_t child_named(const std::string& name) {
+  for (const auto& each : std::filesystem::directory_iterator("/proc")) {
+    const std::int64_t os_pid = std::strtoll(each.path().filename().c_str(), nullptr, 10);
+    long parent = 0;
+    if (os_pid < 1 || state_of(os_pid, &parent) == 'Z' || parent != ::getpid()) continue;
+    std::ifstream words(each.path() / "cmdline");
+    std::string first;
+    if (std::getline(words, first, '\0') && first == name) return static_cast<pid_t>(os_pid);
+  }
+  return -1;
 }
 
 [[nodiscard]] inline std::size_t open_descriptors() {
@@ -60,6 +83,16 @@ inline task<heard> listen(process& self, pid which) {
 inline task<std::string> next_line(process& self) {
   auto got = co_await self.receive<program_output>(20s);
   co_return got ? got->data : std::string("no line");
+}
+
+// Its owner, who takes nothing, has as much as it may have.
+inline task<bool> wait_paused(process& self, program which) {
+  for (int i = 0; i < 20'000; ++i) {
+    const program_info now = co_await which.info(self).or_exit();
+    if (now.paused) co_return true;
+    co_await self.sleep(1ms);
+  }
+  co_return false;
 }
 
 class ProgramTest : public OtpTest {

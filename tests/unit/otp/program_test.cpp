@@ -164,6 +164,16 @@ TEST_F(ProgramTest, WritingToWhoReadsNoMoreIsAnError) {
     EXPECT_EQ(late.error(), errc::timeout);
     co_await sleeper.close(self).or_exit();
 
+    // So many may wait, and no more.
+    lazy.most_waiting(3);
+    auto bounded = co_await start_program(self, lazy);
+    const program full = std::move(bounded).or_exit();
+    for (int i = 0; i < 3; ++i) self.send(full.id(), program_write(value(big)));
+    auto refusing = co_await full.write(self, "x");
+    EXPECT_EQ(refusing.error(), errc::overloaded);
+    EXPECT_EQ(refusing.error().text(), "3 writes wait for the program to read: most_waiting");
+    co_await full.close(self).or_exit();
+
     command none("sleep", "1000");
     auto third = co_await start_program(self, none);
     const program mute = std::move(third).or_exit();
@@ -268,6 +278,30 @@ TEST_F(ProgramTest, EventsGoToTheOwner) {
     co_await cat.end_input(self).or_exit();
     auto gone = co_await self.receive<down>(20s);
     EXPECT_TRUE(gone.or_exit().reason.is_normal());
+  });
+}
+
+TEST_F(ProgramTest, ARequestThatIsWrongIsNamed) {
+  run([](process& self) -> task<> {
+    auto made = co_await start_program(self, command("sleep", "1000"));
+    const program it = std::move(made).or_exit();
+    auto texts = [](const result<value>& got) {
+      return got ? std::string("done") : got.error() == errc::bad_argument ? got.error().text() : got.error().message();
+    };
+    const value zero = list_of({"program.signal", map_of({{"number", 0}})});
+    auto got = co_await call<value>(self, it.id(), zero);
+    EXPECT_EQ(texts(got), "signal: 1 to 64 expected, 0 given");
+    const value word = list_of({"program.signal", map_of({{"number", "x"}})});
+    got = co_await call<value>(self, it.id(), word);
+    EXPECT_NE(texts(got).find("number"), std::string::npos) << texts(got);
+    const value nobody = list_of({"program.connect", map_of({{"owner", value()}})});
+    got = co_await call<value>(self, it.id(), nobody);
+    EXPECT_NE(texts(got).find("owner"), std::string::npos) << texts(got);
+    const value other = list_of({"program.other", map_of({{"a", 1}})});
+    got = co_await call<value>(self, it.id(), other);
+    EXPECT_EQ(texts(got), "a program takes no \"program.other\"");
+    EXPECT_FALSE(has_ended(it.os_pid()));
+    co_await it.close(self).or_exit();
   });
 }
 

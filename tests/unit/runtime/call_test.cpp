@@ -4,6 +4,8 @@
 #include <troupe/call.hpp>
 #include <troupe/io.hpp>
 
+#include "support/wait.hpp"
+
 namespace troupe::test {
 namespace {
 
@@ -151,6 +153,32 @@ TEST_F(RuntimeTest, BlockingWorkLeavesTheWorkersFree) {
   });
   ASSERT_TRUE(outcome) << outcome.error().message();
   EXPECT_EQ(*outcome, "went on, from there");
+}
+
+// An interrupted shell evaluation (Ctrl-C) ends what it waits for; a result that another thread is making is waited
+// for.
+TEST_F(RuntimeTest, BlockingWorkIsNotCutShortByAnInterrupt) {
+  std::atomic<bool> runs = false, interrupted = false;
+  const pid waits = h->spawn([&, parent = h->id()](process& self) -> task<> {
+    auto work = [&] {
+      runs = true;
+      while (!interrupted) std::this_thread::yield();
+      return std::string("whole");
+    };
+    auto text = co_await blocking(self, work);
+    self.send(parent, value(text));
+  });
+  ASSERT_TRUE(wait_until([&] { return runs.load(); }));
+  std::atomic<bool> looked = false;
+  ASSERT_TRUE(n->core().inspect(waits, [&looked](process& self) {
+    detail::core::expire_wait(self);
+    looked = true;
+  }));
+  ASSERT_TRUE(wait_until([&] { return looked.load(); }));
+  interrupted = true;
+  auto got = h->receive(patience);
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->to_value(), value("whole"));
 }
 
 double halve(double number) { return number / 2; }

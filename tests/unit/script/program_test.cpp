@@ -36,9 +36,11 @@ TEST_F(LuaPrograms, PortsReadCommands) {
   EXPECT_EQ(eval("port.command(p, 'hello\\n')"), "true");
   EXPECT_EQ(eval("receive({p}, 20000)[2]"), R"({"data", {"eol", "hello"}})");
   EXPECT_EQ(eval("port.command(p, '\\xff\\n')"), "true");
+  // What comes as bytes can be written as such.
+  EXPECT_EQ(eval("port.command(p, receive({p}, 20000)[2][2][2]) and port.command(p, '\\n')"), "true");
   EXPECT_EQ(eval("receive({p}, 20000)[2][2][2]:string() == '\\xff'"), "true");
   EXPECT_EQ(eval("local i = port.info(p) return i.words[1], i.owner == self(), i.events, i.paused, i.os_pid > 1"),
-            R"("cat", true, 2, false, true)");
+            R"("cat", true, 3, false, true)");
   EXPECT_EQ(eval("port.end_input(p)"), "true");
   EXPECT_EQ(eval("receive({p}, 20000)[2]"), R"({"exit_status", 0})");
   EXPECT_TRUE(has(eval("port.command(p, 'x')"), "noproc"));
@@ -128,7 +130,8 @@ TEST_F(LuaPrograms, WrongUseIsNamed) {
   EXPECT_TRUE(has(eval("port.open('echo', {owner = 'x'})"), "owner: a pid expected"));
   EXPECT_TRUE(has(eval("port.open('echo', {cd = '/nowhere'})"), "not_found: working directory \"/nowhere\""));
   EXPECT_TRUE(has(eval("port.open({'spawn', 'x'})"), "spawn_executable"));
-  EXPECT_TRUE(has(eval("port.command(self())"), "string expected"));
+  EXPECT_TRUE(has(eval("port.command(self())"), "string or bytes expected"));
+  EXPECT_TRUE(has(eval("port.command(self(), {1})"), "string or bytes expected"));
 }
 
 // A program of another node, whose output comes here, no faster than it is taken; and which ends with its owner.

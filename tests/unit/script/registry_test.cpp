@@ -47,6 +47,17 @@ TEST_F(LuaRegistry, UniqueKeysAreElixirs) {
   EXPECT_EQ(eval("registry.register('rooms', 'lobby')"), "\"ok\"");
 }
 
+// Whom the name or pid leads to may be something else.
+TEST_F(LuaRegistry, AnAnswerOfAnotherProcessIsAnError) {
+  eval("p = spawn(function() while true do local _, from = receive() server.reply(from, 5) end end)");
+  for (const char* call :
+       {"registry.lookup(p, 'k')", "registry.whereis_name(p, 'k')", "registry.values(p, 'k', self())",
+        "registry.dispatch(p, 'k', print)", "registry.update_value(p, 'k', print)"}) {
+    const std::string said = eval(call);
+    EXPECT_TRUE(has(said, "bad_message")) << call << ": " << said;
+  }
+}
+
 TEST_F(LuaRegistry, DuplicateKeysAreDispatched) {
   EXPECT_EQ(eval("register(self(), 'ear'); "
                  "return node(registry.start_link('topics', {keys = 'duplicate', listeners = {'ear'}}))"),

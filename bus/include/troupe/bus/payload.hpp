@@ -19,6 +19,17 @@ class frame_payload {
   // `part` lies in `whole`.
   frame_payload(bytes own, std::shared_ptr<const bytes> whole, std::span<const std::byte> part) noexcept
       : own_(std::move(own)), whole_(std::move(whole)), part_(part) {}
+  frame_payload(const frame_payload&) = default;
+  frame_payload& operator=(const frame_payload&) = default;
+  // What was moved from is empty: it points nowhere.
+  frame_payload(frame_payload&& other) noexcept
+      : own_(std::move(other.own_)), whole_(std::move(other.whole_)), part_(std::exchange(other.part_, {})) {}
+  frame_payload& operator=(frame_payload&& other) noexcept {
+    own_ = std::move(other.own_);
+    whole_ = std::move(other.whole_);
+    part_ = std::exchange(other.part_, {});
+    return *this;
+  }
 
   [[nodiscard]] std::size_t size() const noexcept { return own_.size() + part_.size(); }
   [[nodiscard]] std::array<std::span<const std::byte>, 2> parts() const noexcept { return {std::span(own_), part_}; }

@@ -38,7 +38,7 @@ void forget_child_of_ours(pid_t child) {
     std::lock_guard lock(all.mutex);
     all.ours.erase(child);
   }
-  kill(1, SIGCHLD);  // who reaps looks at one ended child at a time, and has stopped at this one
+  kill(1, SIGCHLD);  // who reaps may have stopped at this one
 }
 
 bool is_child_of_ours(pid_t child) {

@@ -1,6 +1,8 @@
 #include <signal.h>
 #include <string.h>
 
+#include <troupe/utf8.hpp>
+
 #include "otp/program/flow.hpp"
 
 namespace troupe {
@@ -9,25 +11,6 @@ namespace {
 std::string signal_name(std::int64_t number) {
   const char* name = ::sigabbrev_np(static_cast<int>(number));
   return name ? "SIG" + std::string(name) : "signal " + std::to_string(number);
-}
-
-bool is_utf8(std::string_view text) noexcept {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto at = [&](std::size_t n) { return n < text.size() ? static_cast<unsigned char>(text[n]) : 0u; };
-    const unsigned head = at(i), second = at(i + 1);
-    const std::size_t size = head < 0x80 ? 1 : head >= 0xf0 ? 4 : head >= 0xe0 ? 3 : 2;
-    if (size > 1 && (head < 0xc2 || head > 0xf4)) return false;
-    for (std::size_t k = 1; k < size; ++k) {
-      if ((at(i + k) & 0xc0) != 0x80) return false;
-    }
-    // Overlong forms, surrogates, and what lies above U+10FFFF.
-    if ((head == 0xe0 && second < 0xa0) || (head == 0xed && second > 0x9f) || (head == 0xf0 && second < 0x90) ||
-        (head == 0xf4 && second > 0x8f)) {
-      return false;
-    }
-    i += size;
-  }
-  return true;
 }
 
 value text_or_bytes(const std::string& data) {

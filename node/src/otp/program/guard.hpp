@@ -4,6 +4,7 @@
 // SIGKILL. (PR_SET_PDEATHSIG would do for one process, not for its group, follows a thread instead of the node, and
 // cannot be set by posix_spawn.) Between a program's start and the line that tells of it there are some microseconds.
 #include <mutex>
+#include <string>
 
 #include <troupe/log.hpp>
 
@@ -21,14 +22,17 @@ class program_guard {
 
   void add(pid_t group);
   void remove(pid_t group);
+  bool flush();  // something waits for the shell to read: to be called again
 
  private:
   void tell(char what, pid_t group);
+  void send_rest();
   void lose(std::string why);
 
   std::mutex mutex_;
   log_sink* log_;
   spawned_program shell_;
+  std::string unsent_;  // lines, of the first perhaps a part
   bool started_ = false;
 };
 

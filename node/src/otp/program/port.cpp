@@ -73,14 +73,14 @@ void program_port::take(process& self, message got) {
   } else if (got.is_call()) {
     on_call(self, std::move(got));
   } else if (auto* ended = got.get<down>()) {
-    if (ended->monitor == watch_of_owner_) stop(exit_reason::normal(), true);
+    if (ended->monitor == watch_of_owner_) stop(self, exit_reason::normal(), true);
   } else if (auto* told = got.get<exit_message>()) {
     // A parent's or a stranger's; that of a process which merely ended well is none.
-    if (told->from == plan_.parent || !told->reason.is_normal()) stop(told->reason, false);
+    if (told->from == plan_.parent || !told->reason.is_normal()) stop(self, told->reason, false);
   } else if (got.tag() == program_write::troupe_tag()) {
     on_write(self, std::move(got));
   } else {
-    on_request(self, got);  // a cast
+    (void)on_request(self, got);  // a cast: nobody hears what was wrong
   }
   pump(self);
 }
@@ -103,34 +103,44 @@ void program_port::on_call(process& self, message got) {
   } else if (got.tag() == program_write::troupe_tag()) {
     on_write(self, std::move(got));
   } else if (got.tag() == program_close::troupe_tag()) {
-    stop(exit_reason::normal(), true);
+    stop(self, exit_reason::normal(), true);
     closers_.push_back(std::move(got));
   } else if (got.tag() == ask_program::troupe_tag()) {
     on_info(self, got);
-  } else if (on_request(self, got)) {
+  } else if (auto done = on_request(self, got); done) {
     self.reply(got, value());
   } else {
-    self.reply_error(got, error(errc::bad_argument, "a program takes no \"" + got.tag() + "\""));
+    self.reply_error(got, error(errc::bad_argument, done.error().text()));
   }
 }
 
-// What is as good without an answer. False: none of these.
-bool program_port::on_request(process& self, message& got) {
-  if (got.get<program_close>()) {
-    stop(exit_reason::normal(), true);
-  } else if (got.get<program_end_input>()) {
+// What is as good without an answer.
+result<void> program_port::on_request(process& self, message& got) {
+  error why;
+  const std::string tag = got.tag();
+  if (tag == program_close::troupe_tag()) {
+    stop(self, exit_reason::normal(), true);
+  } else if (tag == program_end_input::troupe_tag()) {
+    if (!got.get<program_end_input>(&why)) return why;
     input_ended_ = true;
     if (writers_.empty()) plan_.hold.watch().end_input(plan_.hold.which());
-  } else if (auto* signal = got.get<program_signal>()) {
-    if (signal->number < 1 || signal->number > 64) return false;
-    plan_.hold.watch().signal(plan_.hold.which(), static_cast<int>(signal->number));
-  } else if (auto* other = got.get<program_connect>()) {
-    if (plan_.use != program_use::owned || !other->owner) return false;
-    own(self, other->owner);
+  } else if (tag == program_signal::troupe_tag()) {
+    const auto* asked = got.get<program_signal>(&why);
+    if (!asked) return why;
+    if (asked->number < 1 || asked->number > 64)
+      return error(errc::bad_argument, "signal: 1 to 64 expected, " + std::to_string(asked->number) + " given");
+    plan_.hold.watch().signal(plan_.hold.which(), static_cast<int>(asked->number));
+  } else if (tag == program_connect::troupe_tag()) {
+    const auto* asked = got.get<program_connect>(&why);
+    if (!asked) return why;
+    if (plan_.use != program_use::owned)
+      return error(errc::bad_argument, "connect: only a program with an owner can get another one");
+    if (!asked->owner) return error(errc::bad_argument, "connect: the pid of its new owner expected");
+    own(self, asked->owner);
   } else {
-    return false;
+    return error(errc::bad_argument, "a program takes no \"" + tag + "\"");
   }
-  return true;
+  return {};
 }
 
 void program_port::on_write(process& self, message got) {
@@ -144,6 +154,9 @@ void program_port::on_write(process& self, message got) {
     self.reply_error(got, error(errc::bad_argument, "this program was started without input"));
   } else if (input_ended_ || reason_ || gone_) {
     self.reply_error(got, error(errc::closed, "the program reads no more"));
+  } else if (writers_.size() >= plan_.what.most_waiting) {
+    self.reply_error(got, error(errc::overloaded, std::to_string(writers_.size()) +
+                                                      " writes wait for the program to read: most_waiting"));
   } else {
     writers_.push_back(std::move(got));
     if (writers_.size() == 1) write_next();
@@ -170,23 +183,31 @@ void program_port::on_info(process& self, message& got) const {
   self.reply(got, std::move(about));
 }
 
-void program_port::stop(exit_reason reason, bool silent) {
+void program_port::stop(process& self, exit_reason reason, bool silent) {
   silent_ = silent_ || silent;
   if (reason_) return;
   reason_ = std::move(reason);
+  heard_ = self.now();
   plan_.hold.watch().stop(plan_.hold.which());
 }
 
 duration program_port::patience(const process& self) const {
-  if (reason_ || gone_ || paused_ || plan_.what.idle == wait_forever) return wait_forever;
-  return std::max(duration::zero(), duration(deadline_after(heard_, plan_.what.idle) - self.now()));
+  duration limit = plan_.what.idle;
+  if (reason_) limit = !given_up_ && (paused_ || !ring_.empty()) ? plan_.what.stop_within : wait_forever;
+  else if (gone_ || paused_) limit = wait_forever;
+  if (limit == wait_forever) return wait_forever;
+  return std::max(duration::zero(), duration(deadline_after(heard_, limit) - self.now()));
 }
 
 void program_port::too_long_idle(process& self) {
   if (patience(self) > duration::zero()) return;
+  if (reason_) {
+    given_up_ = true;
+    return pump(self);
+  }
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(plan_.what.idle).count();
   const std::string text = "nothing was written for " + std::to_string(ms) + " ms";
-  stop(exit_reason(list_of({"timeout", text})), false);
+  stop(self, exit_reason(list_of({"timeout", text})), false);
   pump(self);
 }
 
@@ -198,7 +219,8 @@ void program_port::pump(process& self) {
     for (stream* each : {&output_, &errors_}) each->lines.clear();
     ring_.clear();
   } else if (plan_.use == program_use::owned) {
-    if (plan_.what.full == program_full::drop_oldest) pump_ring(self);
+    if (given_up_) drop_rest();
+    else if (plan_.what.full == program_full::drop_oldest) pump_ring(self);
     else pump_to_owner(self);
   } else {
     for (auto which : {program_stream::output, program_stream::errors}) {
@@ -206,6 +228,16 @@ void program_port::pump(process& self) {
     }
   }
   ask_for_more();
+}
+
+void program_port::drop_rest() {
+  std::uint64_t count = ring_.size();
+  ring_.clear();
+  for (auto which : {program_stream::output, program_stream::errors}) {
+    while (next_event(which)) ++count;
+  }
+  dropped_ += count;
+  untaken_ += count;
 }
 
 void program_port::pump_to_owner(process& self) {
@@ -285,7 +317,7 @@ void program_port::use_here(process& self, program_output event) {
     if (result_.errors.size() + result_.output.size() <= plan_.most_bytes) return;
     failure_ = error(errc::too_large, "\"" + plan_.what.words.front() + "\" wrote more than " +
                                           std::to_string(plan_.most_bytes) + " bytes: it is stopped");
-    stop(exit_reason::normal(), false);
+    stop(self, exit_reason::normal(), false);
   } else if (plan_.what.each) {
     plan_.what.each(self, event);
   } else {
@@ -322,6 +354,10 @@ exit_reason program_port::finish(process& self) {
     result_.signal = gone_->signal;
     if (failure_) self.reply_error(*asker_, *failure_);
     else self.reply(*asker_, std::move(result_));
+  }
+  if (untaken_ > 0) {
+    self.log().log(log_level::warning, "a program was stopped, and its owner did not take the rest of its output",
+                   {{"program", plan_.what.words.front()}, {"dropped", untaken_}});
   }
   if (plan_.use == program_use::owned && !silent_) {
     program_ended end;

@@ -8,6 +8,9 @@
 // * All that ends the program comes here: close, the end of the owner (a monitor), an exit signal (it traps exits), the
 //   idle time, too much output of a `run_program`. Then it waits for `program_gone`, the watch's last word, answers
 //   those who closed it, tells the owner, and ends with what became of the program as its reason.
+// * While it is stopped, an owner that has enough and takes nothing is waited for as long as the program may take to
+// end.
+//   Then the rest is dropped: the process must not outlive the program because its owner waits for its DOWN alone.
 // * Killed, it is destroyed, and program_hold has the watch do what is left.
 #include <deque>
 #include <memory>
@@ -45,7 +48,7 @@ class program_port {
   void begin(process& self);
   void take(process& self, message got);
   void too_long_idle(process& self);
-  [[nodiscard]] duration patience(const process& self) const;  // until too_long_idle
+  [[nodiscard]] duration patience(const process& self) const;  // until too_long_idle: of the program, or its owner
   [[nodiscard]] bool over() const;
   [[nodiscard]] exit_reason finish(process& self);
 
@@ -58,15 +61,16 @@ class program_port {
   [[nodiscard]] stream& of(program_stream which) { return which == program_stream::output ? output_ : errors_; }
   void on_chunk(process& self, program_chunk& got);
   void on_call(process& self, message got);
-  bool on_request(process& self, message& got);
+  result<void> on_request(process& self, message& got);
   void on_write(process& self, message got);
   void on_info(process& self, message& got) const;
-  void stop(exit_reason reason, bool silent);
+  void stop(process& self, exit_reason reason, bool silent);
   void own(process& self, pid owner);
 
   void pump(process& self);
   void pump_to_owner(process& self);
   void pump_ring(process& self);
+  void drop_rest();
   [[nodiscard]] bool has_room();
   std::optional<program_output> next_event(program_stream which);
   void send(process& self, program_output event);
@@ -89,7 +93,9 @@ class program_port {
   std::optional<exit_reason> reason_;  // it is being stopped
   std::optional<program_gone> gone_;
   bool silent_ = false, paused_ = false, input_ended_ = false;
-  time_point heard_{};
+  bool given_up_ = false;      // it is being stopped, and its owner takes no more
+  time_point heard_{};         // when something came from either, or the stop began
+  std::uint64_t untaken_ = 0;  // dropped because of that
   std::uint64_t events_ = 0, bytes_ = 0, dropped_ = 0;
 };
 

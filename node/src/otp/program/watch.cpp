@@ -21,6 +21,9 @@ namespace {
 
 constexpr std::size_t chunk_bytes = 16 * 1024;
 constexpr auto first_look = std::chrono::milliseconds(2), longest_look = std::chrono::milliseconds(50);
+// More than lies in a pipe: what is read after SIGKILL comes from somebody outside of the group, who writes on.
+constexpr std::size_t most_late_bytes = std::size_t{1} << 20;
+constexpr int flush_again_ms = 20;                 // while the guard has no room
 constexpr auto give_up = std::chrono::seconds(5);  // after SIGKILL, with what the system does not let go
 
 enum what : int { is_end, is_output, is_errors, is_input };
@@ -61,26 +64,56 @@ std::chrono::steady_clock::time_point after(duration add) {
   return add > std::chrono::hours(24 * 365) ? std::chrono::steady_clock::time_point::max() : now + add;
 }
 
+// The thread that is made while this stands has all signals blocked.
+class signals_blocked {
+ public:
+  signals_blocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before_);
+  }
+  ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  signals_blocked(const signals_blocked&) = delete;
+  signals_blocked& operator=(const signals_blocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
 }  // namespace
 
 struct program_watch::entry {
+  entry() = default;
+  entry(const entry&) = delete;
+  entry& operator=(const entry&) = delete;
+  ~entry();
   number which = 0;
   spawned_program os;
   duration grace{};
   pid to;
   bool abandoned = false, stopping = false, ended = false, waited_for = false, killed = false;
-  std::array<bool, 2> wanted{}, added{};
+  std::array<bool, 2> wanted{};
+  std::array<std::size_t, 2> late_bytes{};  // read after SIGKILL
   std::int64_t status = -1, signal = 0;
   clock::time_point deadline = clock::time_point::max();  // of SIGKILL; then of giving up
   clock::time_point timer = clock::time_point::max();
   clock::duration look = first_look;
   std::string writing;
   std::size_t written = 0;
-  bool input_added = false, input_ends = false;
+  bool input_ends = false;
 
   [[nodiscard]] descriptor& stream(program_stream s) { return s == program_stream::output ? os.output : os.errors; }
   [[nodiscard]] bool streams_ended() const { return !os.output && !os.errors; }
 };
+
+// Of a start that failed in the middle: nobody knows it.
+program_watch::entry::~entry() {
+  if (!os.pidfd || waited_for) return;
+  ::kill(-os.os_pid, SIGKILL);
+  while (::waitpid(os.os_pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  forget_child_of_ours(os.os_pid);
+}
 
 result<std::shared_ptr<program_watch>> program_watch::of(detail::core& home) {
   static std::mutex one_at_a_time;
@@ -89,19 +122,24 @@ result<std::shared_ptr<program_watch>> program_watch::of(detail::core& home) {
   descriptor epoll(::epoll_create1(EPOLL_CLOEXEC)), wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll || !wake)
     return error(errc::system_limit, "programs cannot be watched: " + std::system_category().message(errno));
+  epoll_event event{EPOLLIN, {.u64 = 0}};
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) != 0)
+    return error(errc::system_limit, "programs cannot be watched: " + std::system_category().message(errno));
   auto made = std::make_shared<program_watch>(home, std::move(epoll), std::move(wake));
+  try {
+    made->begin();
+  } catch (const std::system_error& none) {  // no thread
+    return error(errc::system_limit, std::string("programs cannot be watched: ") + none.what());
+  }
   return home.attach(std::make_unique<program_service>(std::move(made))).watch;
 }
 
 program_watch::program_watch(detail::core& home, descriptor epoll, descriptor wake)
-    : home_(home), guard_(home.log()), epoll_(std::move(epoll)), wake_(std::move(wake)) {
-  epoll_event event{EPOLLIN, {.u64 = 0}};
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &before);
+    : home_(home), guard_(home.log()), epoll_(std::move(epoll)), wake_(std::move(wake)) {}
+
+void program_watch::begin() {
+  const signals_blocked here;
   thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 program_watch::~program_watch() { finish(); }
@@ -116,24 +154,42 @@ result<program_watch::number> program_watch::start(const command::plan& what, pi
     ++live_;
     which = next_++;
   }
-  auto made = spawn_program(what);
-  if (!made) {
-    post([this] { count_down(); });
-    return made.error();
-  }
-  guard_.add(made->os_pid);
-  os_pid = made->os_pid;
+  // Counted until it is gone, or could not be started.
+  struct counted {
+    program_watch* watch;
+    ~counted() {
+      if (watch) watch->count_down();
+    }
+  } held{this};
   auto one = std::make_unique<entry>();
   one->which = which;
-  one->os = std::move(*made);
   one->grace = what.stop_within;
+  auto made = spawn_program(what);
+  if (!made) return made.error();
+  one->os = std::move(*made);
+  if (auto ok = add_all(*one); !ok) return ok.error();
+  guard_.add(one->os.os_pid);
+  os_pid = one->os.os_pid;
   post([this, which, one = std::move(one)]() mutable {
-    epoll_event event{EPOLLIN | EPOLLONESHOT, {.u64 = key_of(which, is_end)}};
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, one->os.pidfd.get(), &event);
     entry& added = *entries_.emplace(which, std::move(one)).first->second;
+    arm(added.os.pidfd, added.which, is_end, EPOLLIN);
     if (done_) cut_short(added);
   });
+  held.watch = nullptr;
   return which;
+}
+
+// All that it will wait for, none of it armed: later there is nothing that the system could refuse. (What it tells
+// unasked, the end of a pipe, finds nobody who wants it.)
+result<void> program_watch::add_all(entry& one) {
+  const std::array<std::pair<descriptor*, int>, 4> all{
+      {{&one.os.pidfd, is_end}, {&one.os.output, is_output}, {&one.os.errors, is_errors}, {&one.os.input, is_input}}};
+  for (const auto& [fd, part] : all) {
+    epoll_event event{EPOLLONESHOT, {.u64 = key_of(one.which, part)}};
+    if (*fd && ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd->get(), &event) != 0)
+      return error(errc::system_limit, "the program cannot be watched: " + std::system_category().message(errno));
+  }
+  return {};
 }
 
 void program_watch::attach(number which, pid events_to) {
@@ -204,7 +260,7 @@ void program_watch::finish() {
     done_ = true;
     for (auto& [which, one] : entries_) cut_short(*one);
   });
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void program_watch::post(std::move_only_function<void()> work) {
@@ -214,9 +270,7 @@ void program_watch::post(std::move_only_function<void()> work) {
     first = posted_.empty();
     posted_.push_back(std::move(work));
   }
-  if (!first) return;
-  const std::uint64_t one = 1;
-  (void)!::write(wake_.get(), &one, sizeof one);
+  if (first) wake_up();
 }
 
 // -- the thread
@@ -224,11 +278,12 @@ void program_watch::post(std::move_only_function<void()> work) {
 void program_watch::run() {
   pthread_setname_np(pthread_self(), "troupe-programs");
   std::array<epoll_event, 64> events{};
+  bool unsent = false;
   while (!over()) {
-    int wait_ms = -1;
+    int wait_ms = unsent ? flush_again_ms : -1;
     if (!timers_.empty()) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(timers_.begin()->first - clock::now()).count();
-      wait_ms = static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
+      wait_ms = static_cast<int>(std::clamp<std::int64_t>(left, 0, unsent ? flush_again_ms : 60'000));
     }
     const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), wait_ms);
     for (int i = 0; i < count; ++i) {
@@ -243,6 +298,7 @@ void program_watch::run() {
       due->timer = clock::time_point::max();
       on_timer(*due);
     }
+    unsent = guard_.flush();
   }
 }
 
@@ -264,9 +320,17 @@ bool program_watch::over() {
 }
 
 void program_watch::count_down() {
-  std::lock_guard lock(mutex_);
-  --live_;
-  changed_.notify_all();
+  {
+    std::lock_guard lock(mutex_);
+    --live_;
+    changed_.notify_all();
+  }
+  wake_up();
+}
+
+void program_watch::wake_up() {
+  const std::uint64_t one = 1;
+  (void)!::write(wake_.get(), &one, sizeof one);
 }
 
 program_watch::entry* program_watch::find(number which) {
@@ -287,20 +351,24 @@ void program_watch::handle(number which, int what) {
     case is_end: return look_at_end(*one);
     case is_output: return read(*one, program_stream::output);
     case is_errors: return read(*one, program_stream::errors);
-    default: return flush_input(*one);
+    default:
+      if (!one->writing.empty()) flush_input(*one);
   }
 }
 
+void program_watch::arm(const descriptor& fd, number which, int part, std::uint32_t what) {
+  epoll_event event{what | EPOLLONESHOT, {.u64 = key_of(which, part)}};
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd.get(), &event);
+}
+
 void program_watch::arm(entry& one, program_stream stream) {
-  const auto index = static_cast<std::size_t>(stream);
-  epoll_event event{EPOLLIN | EPOLLONESHOT, {.u64 = key_of(one.which, index == 0 ? is_output : is_errors)}};
-  const int how = std::exchange(one.added[index], true) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-  ::epoll_ctl(epoll_.get(), how, one.stream(stream).get(), &event);
+  arm(one.stream(stream), one.which, stream == program_stream::output ? is_output : is_errors, EPOLLIN);
 }
 
 void program_watch::read(entry& one, program_stream stream) {
   descriptor& from = one.stream(stream);
-  bool& wanted = one.wanted[static_cast<std::size_t>(stream)];
+  const auto index = static_cast<std::size_t>(stream);
+  bool& wanted = one.wanted[index];
   if (!from || !wanted) return;
   program_chunk got;
   got.stream = stream;
@@ -311,7 +379,8 @@ void program_watch::read(entry& one, program_stream stream) {
     if (errno != EAGAIN || !one.ended || !one.killed) return arm(one, stream);
   }
   got.data.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-  got.end = count <= 0;
+  if (one.ended && one.killed) one.late_bytes[index] += got.data.size();
+  got.end = count <= 0 || one.late_bytes[index] > most_late_bytes;
   if (got.end) from.close();
   wanted = one.abandoned;
   if (wanted && from) arm(one, stream);
@@ -327,10 +396,7 @@ void program_watch::flush_input(entry& one) {
     if (count >= 0) {
       one.written += static_cast<std::size_t>(count);
     } else if (errno == EAGAIN) {
-      epoll_event event{EPOLLOUT | EPOLLONESHOT, {.u64 = key_of(one.which, is_input)}};
-      const int how = std::exchange(one.input_added, true) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-      ::epoll_ctl(epoll_.get(), how, one.os.input.get(), &event);
-      return;
+      return arm(one.os.input, one.which, is_input, EPOLLOUT);
     } else if (errno != EINTR) {
       failed = true;
     }
@@ -379,11 +445,7 @@ void program_watch::look_at_end(entry& one) {
   if (one.ended) return;
   siginfo_t about{};
   const int got = ::waitid(P_PIDFD, static_cast<id_t>(one.os.pidfd.get()), &about, WEXITED | WNOHANG | WNOWAIT);
-  if (got == 0 && about.si_pid == 0) {  // not yet
-    epoll_event event{EPOLLIN | EPOLLONESHOT, {.u64 = key_of(one.which, is_end)}};
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, one.os.pidfd.get(), &event);
-    return;
-  }
+  if (got == 0 && about.si_pid == 0) return arm(one.os.pidfd, one.which, is_end, EPOLLIN);  // not yet
   one.ended = true;
   if (got == 0) {
     one.status = about.si_code == CLD_EXITED ? about.si_status : 0;
@@ -432,6 +494,11 @@ void program_watch::on_timer(entry& one) {
     one.deadline = now + give_up;
     set_timer(one, now + first_look);
     return;
+  }
+  if (one.killed && !one.ended) {
+    const number which = one.which;
+    look_at_end(one);
+    if (!find(which)) return;
   }
   if (one.killed && one.deadline <= now && !one.ended) {
     // In the middle of what the system does not interrupt: it ends when that does, and nobody waits for it.

@@ -8,8 +8,8 @@
 // * A stream is read only when its process has asked for the next chunk (EPOLLONESHOT): what is not asked for stays in
 //   the pipe, and stops the program. Of an abandoned entry, whose process has been killed, all is read and dropped.
 // * `stop` sends SIGTERM to the group and sets a deadline, at which it gets SIGKILL. The end of the program itself
-//   does the same for what it leaves in its group. From that deadline on a pipe that is empty counts as at its end:
-//   whoever holds it open has left the group.
+//   does the same for what it leaves in its group. From that deadline on a pipe that is empty counts as at its end,
+//   and so does one that brings more than a pipe holds: whoever has it open has left the group.
 // * The program is waited for only when its streams are at their end, so until then no other group can have its
 //   number. What is left of the group after that is looked for every few milliseconds, so that the number cannot have
 //   gone round in between.
@@ -53,7 +53,7 @@ class program_watch : public std::enable_shared_from_this<program_watch> {
  public:
   using number = std::uint64_t;
 
-  // Made at the first use. errc::system_limit: no descriptor is left for it.
+  // Made at the first use. errc::system_limit: no descriptor or thread is left for it.
   [[nodiscard]] static result<std::shared_ptr<program_watch>> of(detail::core& home);
   program_watch(detail::core& home, descriptor epoll, descriptor wake);
   ~program_watch();
@@ -76,11 +76,15 @@ class program_watch : public std::enable_shared_from_this<program_watch> {
   using clock = std::chrono::steady_clock;
   struct entry;
   void post(std::move_only_function<void()> work);
+  void begin();  // the thread; throws std::system_error
+  [[nodiscard]] result<void> add_all(entry& one);
+  void wake_up();
   void run();
   void run_posted();
   void handle(number which, int what);
   void read(entry& one, program_stream stream);
   void arm(entry& one, program_stream stream);
+  void arm(const descriptor& fd, number which, int part, std::uint32_t what);
   void flush_input(entry& one);
   void begin_stop(entry& one);
   void drain(entry& one);      // reads and drops from now on

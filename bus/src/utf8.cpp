@@ -1,8 +1,7 @@
-#include "script/convert.hpp"
+#include <troupe/utf8.hpp>
 
-namespace troupe::internal {
+namespace troupe {
 
-// Overlong forms, surrogates and what lies above U+10FFFF are no UTF-8.
 bool is_utf8(std::string_view text) noexcept {
   for (std::size_t i = 0; i < text.size();) {
     const auto at = [&](std::size_t n) { return n < text.size() ? static_cast<unsigned char>(text[n]) : 0u; };
@@ -26,4 +25,4 @@ bool is_utf8(std::string_view text) noexcept {
   return true;
 }
 
-}  // namespace troupe::internal
+}  // namespace troupe
