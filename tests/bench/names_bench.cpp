@@ -34,7 +34,7 @@ task<> watch(process& self, pid parent) {
   }
 }
 task<> idle(process& self) { (void)co_await self.receive(wait_forever); }
-value name_number(const std::string& of, int number) { return of + std::to_string(number); }
+value name_number(const std::string& of, int number) { return of + "." + std::to_string(number); }
 task<> hold_names(process& self, std::string of, int count) {
   for (int i = 0; i < count; ++i) {
     auto given = co_await global::register_name(self, name_number(of, i), spawn(self, idle));

@@ -1,5 +1,6 @@
 #include "zmtp/stream.hpp"
 
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@ namespace {
 
 constexpr std::size_t bytes_a_turn = 256u << 10;  // of one stream, before others' turn
 constexpr std::size_t kept_part = 512u << 10;     // room that a stream keeps for the next frame
+constexpr std::size_t long_rest = 32u << 10;      // of a frame: worth waiting for
+constexpr int most_waits = 40;                    // for more of it, in one turn
 
 error system_failure(std::string what, int number) {
   return error(errc::noconnection, std::move(what) + ": " + std::generic_category().message(number));
@@ -79,6 +82,7 @@ void stream::fail(const error& why, spoke how) {
 
 void stream::readable() {
   if (step_ == step::connecting) return writable();  // refused
+  int waits = 0;
   for (std::size_t read = 0; read < bytes_a_turn;) {
     const std::size_t had = part_.size();
     const std::size_t missing = part_wanted_ > had ? part_wanted_ - had : 0;
@@ -86,7 +90,11 @@ void stream::readable() {
     const int from = missing == 0 ? 1 : 0;
     const ssize_t count = ::readv(socket_.get(), into.data() + from, 2 - from);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      if (missing < long_rest || ++waits > most_waits) return;
+      sched_yield();  // its sender is in the middle of it: asleep, this thread would be woken for each piece
+      continue;
+    }
     if (count == 0) return fail(error(errc::noconnection, "the other side is gone"), spoke_);
     if (count < 0) return fail(system_failure("the connection broke", errno), spoke_);
     const auto got = static_cast<std::size_t>(count);
@@ -94,7 +102,8 @@ void stream::readable() {
     if (finishing_) continue;
     part_.set_size(had + std::min(got, missing));
     if (!take_read({with_.room.data(), got - std::min(got, missing)})) return;
-    if (got < missing + with_.room.capacity()) return;  // level-triggered: what comes now is told again
+    // Level-triggered: what comes now is told again.
+    if (got < missing + with_.room.capacity() && part_wanted_ < part_.size() + long_rest) return;
   }
 }
 
