@@ -28,21 +28,13 @@ struct joining_world {
   host_times times;
 
   void start(const std::string& name, bool joins) {
-    detail::bare_node_options options;
-    options.name = name + "@sim";
-    options.workers = 0;
-    options.clock = sim->time();
-    options.random = sim->random();
+    detail::bare_node_options options = options_on(*sim, name);
     options.node.mesh = mesh_policy::automatic;
     host made;
     made.machine = detail::make_bare_node(std::move(options));
-    internal::distribution_options network;
-    network.loop = std::shared_ptr<bus::loop>(std::shared_ptr<void>(), &sim->on(name));
-    network.transport = sim->attach(name);
-    network.cookie = "a-cookie-for-these-tests";
-    network.listen = {{bus::endpoint::scheme::sim, name, 0}};
+    internal::distribution_options network = network_on(*sim, name);
     if (joins) {
-      network.peers["first@sim"] = {{bus::endpoint::scheme::sim, "first", 0}};
+      network.peers["first@sim"] = {place_of("first")};
       network.wanted = {"first@sim"};
     }
     (void)internal::start_distribution(made.machine->core(), std::move(network)).or_exit();

@@ -47,12 +47,8 @@ struct world {
   }
 
   void start(const std::string& name) {
-    detail::bare_node_options options;
-    options.name = name + "@sim";
+    detail::bare_node_options options = options_on(*sim, name);
     options.creation = ++lives[name];
-    options.workers = 0;
-    options.clock = sim->time();
-    options.random = sim->random();
     options.node.wire.tick = 500ms;
     options.node.wire.frame_bytes = 4096;
     options.node.wire.credit_bytes = 8192;
@@ -61,15 +57,10 @@ struct world {
     options.node.offers.function("test.twice", [](std::int64_t n) { return 2 * n; });
     host made;
     made.machine = detail::make_bare_node(std::move(options));
-    internal::distribution_options network;
-    bus::loop& loop = sim->on(name);
-    network.loop = std::shared_ptr<bus::loop>(std::shared_ptr<void>(), &loop);
-    network.transport = sim->attach(name);
-    network.cookie = "a-cookie-for-these-tests";
+    internal::distribution_options network = network_on(*sim, name);
     network.queue_bytes = 32u << 10;
-    network.listen = {{bus::endpoint::scheme::sim, name, 0}};
     for (const char* other : {"a", "b", "c"}) {
-      if (other != name) network.peers[std::string(other) + "@sim"] = {{bus::endpoint::scheme::sim, other, 0}};
+      if (other != name) network.peers[std::string(other) + "@sim"] = {place_of(other)};
     }
     made.network = internal::start_distribution(made.machine->core(), std::move(network)).or_exit();
     spawn_options named;

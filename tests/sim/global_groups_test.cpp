@@ -46,29 +46,20 @@ struct world {
   }
 
   void start(const std::string& name) {
-    detail::bare_node_options options;
-    options.name = name + "@sim";
+    detail::bare_node_options options = options_on(*sim, name);
     options.creation = ++lives[name];
-    options.workers = 0;
-    options.clock = sim->time();
-    options.random = sim->random();
     options.node.wire.tick = 500ms;
     options.node.wire.frame_bytes = 4096;
     options.node.wire.credit_bytes = 8192;
     options.node.mesh = mesh_policy::explicit_only;
     host& made = hosts[name];
     made.machine = detail::make_bare_node(std::move(options));
-    internal::distribution_options network;
-    bus::loop& loop = sim->on(name);
-    network.loop = std::shared_ptr<bus::loop>(std::shared_ptr<void>(), &loop);
-    network.transport = sim->attach(name);
-    network.cookie = "a-cookie-for-these-tests";
+    internal::distribution_options network = network_on(*sim, name);
     network.features = {internal::groups_feature};
     network.queue_bytes = 32u << 10;  // so little that a burst makes a node fall behind, which is told the whole again
-    network.listen = {{bus::endpoint::scheme::sim, name, 0}};
     for (const auto& other : names) {
       if (other == name) continue;
-      network.peers[other + "@sim"] = {{bus::endpoint::scheme::sim, other, 0}};
+      network.peers[other + "@sim"] = {place_of(other)};
       network.wanted.push_back(other + "@sim");
     }
     network.retry_first = 50ms;

@@ -63,12 +63,8 @@ struct world {
   duration some(std::uint64_t most_ms) { return std::chrono::milliseconds(1 + random->below(most_ms)); }
 
   void start(const std::string& name) {
-    detail::bare_node_options options;
-    options.name = name + "@sim";
+    detail::bare_node_options options = options_on(*sim, name);
     options.creation = ++lives[name];
-    options.workers = 0;
-    options.clock = sim->time();
-    options.random = sim->random();
     options.node.wire.tick = 500ms;
     options.node.mesh = mesh_policy::explicit_only;
     options.node.partition = policy;
@@ -76,17 +72,12 @@ struct world {
     options.node.offers.function("test.broken", [](value, pid, pid) -> pid { throw std::runtime_error("broken"); });
     host made;
     made.machine = detail::make_bare_node(std::move(options));
-    internal::distribution_options network;
-    bus::loop& loop = sim->on(name);
-    network.loop = std::shared_ptr<bus::loop>(std::shared_ptr<void>(), &loop);
-    network.transport = sim->attach(name);
-    network.cookie = "a-cookie-for-these-tests";
-    network.listen = {{bus::endpoint::scheme::sim, name, 0}};
+    internal::distribution_options network = network_on(*sim, name);
     network.features = {internal::global_feature};
     network.retry_last = 500ms;
     for (const std::string& other : host_names) {
       if (other == name) continue;
-      network.peers[other + "@sim"] = {{bus::endpoint::scheme::sim, other, 0}};
+      network.peers[other + "@sim"] = {place_of(other)};
       network.wanted.push_back(other + "@sim");
     }
     made.network = internal::start_distribution(made.machine->core(), std::move(network)).or_exit();

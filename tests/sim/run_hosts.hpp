@@ -1,14 +1,34 @@
 #pragma once
-// Virtual time for nodes on a simulator: who drives their schedulers, which have no threads.
+// Nodes on a simulator, in its virtual time: how they are made, and who drives their schedulers, which have no threads.
+#include <memory>
 #include <set>
 #include <string>
 
 #include <troupe/bus/simulation.hpp>
 
+#include "dist/distribution.hpp"
 #include "runtime/core.hpp"
 #include "sched/scheduler.hpp"
 
 namespace troupe::test {
+
+inline detail::bare_node_options options_on(bus::simulator& sim, const std::string& host) {
+  detail::bare_node_options out;
+  out.name = host + "@sim";
+  out.workers = 0;
+  out.clock = sim.time();
+  out.random = sim.random();
+  return out;
+}
+inline bus::endpoint place_of(const std::string& host) { return {bus::endpoint::scheme::sim, host, 0}; }
+inline internal::distribution_options network_on(bus::simulator& sim, const std::string& host) {
+  internal::distribution_options out;
+  out.loop = std::shared_ptr<bus::loop>(std::shared_ptr<void>(), &sim.on(host));
+  out.transport = sim.attach(host);
+  out.cookie = "a-cookie-for-these-tests";
+  out.listen = {place_of(host)};
+  return out;
+}
 
 // What a simulated cluster keeps for `run_hosts`: hosts that are stopped (SIGSTOP), and timers that it has been told
 // of.

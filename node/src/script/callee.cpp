@@ -54,6 +54,22 @@ int give_results(lua_State* L, const value& answer) {
   return static_cast<int>(all->size());
 }
 
+int give_answer(lua_State* L, lua_KContext) {
+  auto answer = lua_machine::of(L).take_answer();
+  if (!answer) raise_error(L, answer.error());
+  return give_results(L, *answer);
+}
+
+int give_outcome(lua_State* L, lua_KContext) {
+  auto answer = lua_machine::of(L).take_answer();
+  if (!answer) raise_error(L, answer.error());
+  if (answer->is_nil()) {
+    lua_pushnil(L);
+    return 1;
+  }
+  return give_results(L, *answer);
+}
+
 int give_replies(lua_State* L, lua_KContext) {
   auto answer = lua_machine::of(L).take_answer();
   if (!answer) raise_error(L, answer.error());

@@ -22,6 +22,10 @@ struct callee {
 [[nodiscard]] std::string check_node(lua_State* L, int index);
 // Pushes each of a list; how many there are.
 int give_results(lua_State* L, const value& answer);
+// Continues a wait for a list of results: pushes them, raises an error.
+int give_answer(lua_State* L, lua_KContext);
+// The same where nil stands for nothing yet, or nothing more.
+int give_outcome(lua_State* L, lua_KContext);
 // Continues a call to many nodes, whose answer is a list of {node, value | error}: pushes it as a table, errors as
 // errors.
 int give_replies(lua_State* L, lua_KContext);

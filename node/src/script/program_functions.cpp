@@ -154,11 +154,6 @@ int give_first(lua_State* L, lua_KContext) {
   push_value(L, *answer);
   return 1;
 }
-int give_all(lua_State* L, lua_KContext) {
-  auto answer = lua_machine::of(L).take_answer();
-  if (!answer) raise_error(L, answer.error());
-  return give_results(L, *answer);
-}
 
 task<result<value>> open_program(process& self, command what) {
   auto starting = start_program(self, std::move(what));
@@ -245,7 +240,8 @@ int cmd(lua_State* L) {
   for (const value& each : *words.items()) out.what.argument(text_of(L, each, "an argument"));
   each_option(L, 3, out, set_cmd_option);
   out.limit = lua_machine::of(L).clamp(out.limit);
-  return lua_machine::of(L).await(L, [out](process& self) { return run_to_end(self, out); }, &guarded_k<give_all>, 0);
+  return lua_machine::of(L).await(
+      L, [out](process& self) { return run_to_end(self, out); }, &guarded_k<give_answer>, 0);
 }
 
 int find(lua_State* L) {

@@ -89,12 +89,6 @@ task<result<value>> call_there(process& self, std::string node, callee called, v
   co_return got;
 }
 
-int continue_call(lua_State* L, lua_KContext) {
-  auto answer = lua_machine::of(L).take_answer();
-  if (!answer) raise_error(L, answer.error());
-  return give_results(L, *answer);
-}
-
 // rpc.call(node, function[, arguments[, milliseconds]])
 int rpc_call(lua_State* L) {
   std::string node = check_node(L, 1);
@@ -106,7 +100,7 @@ int rpc_call(lua_State* L) {
       [node = std::move(node), called = std::move(called), arguments = std::move(arguments), limit](process& self) {
         return call_there(self, node, called, arguments, limit);
       },
-      &guarded_k<continue_call>, 0);
+      &guarded_k<give_answer>, 0);
 }
 
 // rpc.cast(node, function[, arguments])

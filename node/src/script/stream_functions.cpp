@@ -102,20 +102,10 @@ task<result<value>> next_outcome(process& self, handle held) {
   co_return told_outcome(got, held->one);
 }
 
-int continue_next(lua_State* L, lua_KContext) {
-  auto answer = lua_machine::of(L).take_answer();
-  if (!answer) raise_error(L, answer.error());
-  if (answer->is_nil()) {
-    lua_pushnil(L);
-    return 1;
-  }
-  return give_results(L, *answer);
-}
-
 int next(lua_State* L) {
   handle held = check_stream(L, lua_upvalueindex(1));
   return lua_machine::of(L).await(
-      L, [held = std::move(held)](process& self) { return next_outcome(self, held); }, &guarded_k<continue_next>, 0);
+      L, [held = std::move(held)](process& self) { return next_outcome(self, held); }, &guarded_k<give_outcome>, 0);
 }
 
 // ([supervisor,] items, function[, options]): a supervisor stands before the items.

@@ -87,21 +87,11 @@ task<result<value>> wait_for(process& self, handle held, wait_plan plan) {
   co_return told_outcome(got, held->one);
 }
 
-int continue_wait(lua_State* L, lua_KContext) {
-  auto answer = lua_machine::of(L).take_answer();
-  if (!answer) raise_error(L, answer.error());
-  if (answer->is_nil()) {
-    lua_pushnil(L);
-    return 1;
-  }
-  return give_results(L, *answer);
-}
-
 int wait(lua_State* L, wait_plan plan) {
   handle held = check_task(L, 1);
   return lua_machine::of(L).await(
-      L, [held = std::move(held), plan](process& self) { return wait_for(self, held, plan); },
-      &guarded_k<continue_wait>, 0);
+      L, [held = std::move(held), plan](process& self) { return wait_for(self, held, plan); }, &guarded_k<give_outcome>,
+      0);
 }
 
 // Milliseconds, or "brutal_kill".
@@ -127,18 +117,12 @@ task<result<value>> await_one(process& self, handle held, duration limit) {
   co_return value(std::move(only));
 }
 
-int continue_await(lua_State* L, lua_KContext) {
-  auto answer = lua_machine::of(L).take_answer();
-  if (!answer) raise_error(L, answer.error());
-  return give_results(L, *answer);
-}
-
 int await(lua_State* L) {
   handle held = check_task(L, 1);
   const duration limit = check_duration(L, 2, default_call_time);
   return lua_machine::of(L).await(
       L, [held = std::move(held), limit](process& self) { return await_one(self, held, limit); },
-      &guarded_k<continue_await>, 0);
+      &guarded_k<give_answer>, 0);
 }
 
 std::vector<handle> check_tasks(lua_State* L, int index) {
