@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t bytes_a_turn = 256u << 10;  // of one stream, before others' turn
 constexpr std::size_t kept_part = 512u << 10;     // room that a stream keeps for the next frame
 constexpr std::size_t long_rest = 32u << 10;      // of a frame: worth waiting for
+constexpr std::size_t long_piece = 8u << 10;      // of one read: its sender is near and fast
 constexpr int most_waits = 40;                    // for more of it, in one turn
 
 error system_failure(std::string what, int number) {
@@ -83,6 +84,7 @@ void stream::fail(const error& why, spoke how) {
 void stream::readable() {
   if (step_ == step::connecting) return writable();  // refused
   int waits = 0;
+  std::size_t last = 0;  // read at once
   for (std::size_t read = 0; read < bytes_a_turn;) {
     const std::size_t had = part_.size();
     const std::size_t missing = part_wanted_ > had ? part_wanted_ - had : 0;
@@ -91,7 +93,7 @@ void stream::readable() {
     const ssize_t count = ::readv(socket_.get(), into.data() + from, 2 - from);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      if (missing < long_rest || ++waits > most_waits) return;
+      if (missing < long_rest || last < long_piece || ++waits > most_waits) return;
       sched_yield();  // its sender is in the middle of it: asleep, this thread would be woken for each piece
       continue;
     }
@@ -102,8 +104,9 @@ void stream::readable() {
     if (finishing_) continue;
     part_.set_size(had + std::min(got, missing));
     if (!take_read({with_.room.data(), got - std::min(got, missing)})) return;
-    // Level-triggered: what comes now is told again.
-    if (got < missing + with_.room.capacity() && part_wanted_ < part_.size() + long_rest) return;
+    last = got;
+    const bool more = part_wanted_ >= part_.size() + long_rest && got >= long_piece;
+    if (got < missing + with_.room.capacity() && !more) return;  // level-triggered: what comes now is told again
   }
 }
 
