@@ -18,7 +18,8 @@ class GlobalProcess : public testing::Test {
     return std::make_unique<program>(command, options());
   }
   std::string ask(const std::string& name) {
-    return run_program({tool_path(), "rpc", name, "global_process.where"}, options()).out;
+    const auto done = run_program({tool_path(), "rpc", name, "global_process.where"}, options());
+    return done.out + done.err;
   }
   program_options options() {
     program_options out;

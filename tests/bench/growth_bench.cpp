@@ -113,7 +113,7 @@ int peers(double scale) {
       how.peers["m0@test"] = {place(name(0))};
       if (!all.empty()) how.wanted = {"m0@test"};
       all.push_back(detail::make_bare_node(std::move(options)));
-      (void)internal::start_distribution(all.back()->core(), std::move(how)).or_exit();
+      internal::attach_distribution(all.back()->core(), std::move(how)).or_exit()->open().or_exit();
     }
     while (nodes(*all.front()).size() + 1 < all.size()) std::this_thread::sleep_for(1ms);
     const pid there = spawn(*all.back(), echo).or_exit();

@@ -77,7 +77,7 @@ int all_in_one(double scale, std::optional<std::chrono::milliseconds> tick = {})
       how.peers["m0@test"] = {place(name(0))};
       how.wanted = {"m0@test"};
     }
-    (void)internal::start_distribution(all.back()->core(), std::move(how)).or_exit();
+    internal::attach_distribution(all.back()->core(), std::move(how)).or_exit()->open().or_exit();
   }
   const auto peers = static_cast<std::size_t>(count - 1);
   auto is_full = [&] {

@@ -37,7 +37,7 @@ struct joining_world {
       network.peers["first@sim"] = {place_of("first")};
       network.wanted = {"first@sim"};
     }
-    (void)internal::start_distribution(made.machine->core(), std::move(network)).or_exit();
+    internal::attach_distribution(made.machine->core(), std::move(network)).or_exit()->open().or_exit();
     hosts[name] = std::move(made);
   }
 };

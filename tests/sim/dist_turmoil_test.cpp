@@ -62,7 +62,8 @@ struct world {
     for (const char* other : {"a", "b", "c"}) {
       if (other != name) network.peers[std::string(other) + "@sim"] = {place_of(other)};
     }
-    made.network = internal::start_distribution(made.machine->core(), std::move(network)).or_exit();
+    made.network = internal::attach_distribution(made.machine->core(), std::move(network)).or_exit();
+    made.network->open().or_exit();
     spawn_options named;
     named.name = "sink";
     spawn(*made.machine, std::move(named), &world::sink, this).or_exit();

@@ -64,8 +64,9 @@ struct world {
     }
     network.retry_first = 50ms;
     network.retry_last = 500ms;
-    made.network = internal::start_distribution(made.machine->core(), std::move(network)).or_exit();
+    made.network = internal::attach_distribution(made.machine->core(), std::move(network)).or_exit();
     internal::start_groups(*made.machine).or_exit();
+    made.network->open().or_exit();
     for (const auto& scope : scope_names) {
       group::start_scope(*made.machine, scope).or_exit();
       spawn(*made.machine, &world::watcher, &made, scope).or_exit();

@@ -80,8 +80,9 @@ struct world {
       network.peers[other + "@sim"] = {place_of(other)};
       network.wanted.push_back(other + "@sim");
     }
-    made.network = internal::start_distribution(made.machine->core(), std::move(network)).or_exit();
+    made.network = internal::attach_distribution(made.machine->core(), std::move(network)).or_exit();
     made.service = internal::start_global(*made.machine).or_exit();
+    made.network->open().or_exit();
     for (std::size_t i = 0; i < players && !ending; ++i) {
       spawn(*made.machine, &world::namer, this, name).or_exit();
       spawn(*made.machine, &world::locker, this, name).or_exit();

@@ -41,8 +41,8 @@ struct node_options {
   partition_policy partition = partition_policy::islands;  // the same on every node
   // Globs of node names, "exercise-*@hostb". Tools of this host are always let in. Empty: all, none.
   std::vector<std::string> allow_nodes, deny_nodes;
-  // Start waits until these are connected: then it fails (noconnection names those missing), or goes on after
-  // `wait_within` when `wait_optional`.
+  // Start waits until these are connected and global names are one with theirs. After `wait_within` it fails
+  // (noconnection names those missing), or goes on when `wait_optional`.
   std::vector<std::string> wait_for;
   duration wait_within = std::chrono::seconds(7);
   bool wait_optional = false;

@@ -142,7 +142,7 @@ const config_schema& node_config_schema() {
         .one_of({"islands", "keep", "quorum"});
     keys.texts("node.allow", {}, "globs: nodes that may connect or be connected to; empty: all");
     keys.texts("node.deny", {}, "globs: nodes that may not, even if allowed");
-    keys.texts("node.wait_for", {}, "nodes that must be connected before the application starts");
+    keys.texts("node.wait_for", {}, "nodes to be connected, their global names known, before the application starts");
     keys.time("node.wait_within", 7s, "how long that may take").between(0s, 1h);
     keys.boolean("node.wait_optional", false, "true: start without those that are not there by then");
     keys.time("node.tick", 15s,

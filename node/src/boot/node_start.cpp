@@ -5,6 +5,7 @@
 #include <troupe/bus/hub.hpp>
 #include <troupe/bus/run_directory.hpp>
 #include <troupe/cluster.hpp>
+#include <troupe/global.hpp>
 #include <troupe/node.hpp>
 #include <troupe/script.hpp>
 
@@ -64,7 +65,8 @@ result<void> add_peers(const node_options& options, internal::distribution_optio
   return {};
 }
 
-// The nodes of `wait_for` are wanted, so they are dialled until they are there.
+// The nodes of `wait_for` are wanted, so they are dialled until they are there; then names are made one, so that what
+// starts next finds the names of those nodes.
 result<void> wait_for_nodes(node& here) {
   const node_options& options = here.options();
   if (options.wait_for.empty()) return {};
@@ -79,17 +81,21 @@ result<void> wait_for_nodes(node& here) {
   };
   auto door = here.make_handle();
   if (!door) return door.error();
-  auto wait = [&missing, within = options.wait_within](process& self) -> task<> {
+  result<void> synced;
+  auto wait = [&missing, &synced, within = options.wait_within](process& self) -> task<> {
     monitor_nodes(self, true, node_class::connected);
     const time_point deadline = deadline_after(self.now(), within);
     while (!missing().empty()) {
       auto event = co_await self.receive(deadline - self.now());
-      if (!event) break;
+      if (!event) co_return;
     }
+    // They are there, so names get a moment also when that took all the time.
+    synced = co_await global::sync(self, std::max<duration>(deadline - self.now(), std::chrono::seconds(1)));
   };
   if (auto waited = (*door)->run(options.wait_within + std::chrono::seconds(5), wait); !waited) {
     return waited.error();
   }
+  if (!synced) here.log().warning("started before global names are one", {{"reason", synced.error().message()}});
   const auto left = missing();
   if (left.empty()) return {};
   std::string text;
@@ -168,15 +174,19 @@ result<std::unique_ptr<node>> node::start(node_options options) {
   detail::core& core = made->core();
   internal::attach_observer(core);
   if (auto user = internal::start_user(*made); !user) return user.error();
+  internal::distribution* door = nullptr;
   if (alive) {
     network.features.emplace_back(internal::global_feature);
     network.features.emplace_back(internal::groups_feature);
-    auto joined = internal::start_distribution(core, std::move(network));
-    if (!joined) return joined.error();
+    auto attached = internal::attach_distribution(core, std::move(network));
+    if (!attached) return attached.error();
+    door = *attached;
   }
   if (auto shared = internal::start_global(*made); !shared) return shared.error();
   if (auto grouped = internal::start_groups(*made); !grouped) return grouped.error();
-  if (alive) {
+  if (door) {
+    // Only now: what others say first is meant for the two above.
+    if (auto open = door->open(); !open) return open.error();
     if (auto there = wait_for_nodes(*made); !there) return there.error();
   }
   return made;

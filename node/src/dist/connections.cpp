@@ -72,6 +72,7 @@ void distribution::up(const bus::peer_info& info) {
       continue;
     }
     p->state = peer_state::up;
+    p->shown = false;
     p->info = info;
     const auto& features = info.who.features;
     p->takes_chunks = std::find(features.begin(), features.end(), "chunks") != features.end();
@@ -103,6 +104,10 @@ void distribution::up(const bus::peer_info& info) {
              {{"node", info.who.name}, {"hidden", is_hidden(info)}});
   }
   for (peer_watcher* early : watchers_) early->peer_up(event_of(*p));
+  {
+    std::lock_guard lock(p->mutex);
+    p->shown = true;
+  }
   tell_subscribers("nodeup", p->name, is_hidden(info), nullptr);
   meet_mesh(p);
   pump(p);

@@ -49,21 +49,29 @@ result<void> distribution::start() {
   hub_ = std::move(*made);
   core_.set_router(this);
   leading_ = std::make_unique<leading>(core_.shared_scheduler(), options_.loop);
+  return {};
+}
 
-  std::vector<bus::endpoint> wanted;
-  if (options_.claim && !node.tool) wanted.push_back(options_.claim->ipc());
-  wanted.insert(wanted.end(), options_.listen.begin(), options_.listen.end());
-  for (const bus::endpoint& where : wanted) {
-    auto bound = hub_->listen(where);
-    if (!bound) return error(bound.error().code(), "cannot listen on " + where.text() + ": " + bound.error().text());
-    endpoints_.push_back(std::move(*bound));
-    if (core_.log()) logger(core_.log()).info("listening", {{"endpoint", endpoints_.back().text()}});
-  }
-  for (const std::string& name : options_.wanted) {
-    peer_ptr p = make(name);
-    post([this, p] { want(p, wish::always); });
-  }
-  if (!options_.claim || node.tool) return {};
+result<void> distribution::open() {
+  const node_options& node = core_.options();
+  result<void> listening;
+  // On the loop's thread: nobody is met before all endpoints are known, which a node is told of then.
+  options_.loop->run([&] {
+    std::vector<bus::endpoint> wanted;
+    if (options_.claim && !node.tool) wanted.push_back(options_.claim->ipc());
+    wanted.insert(wanted.end(), options_.listen.begin(), options_.listen.end());
+    for (const bus::endpoint& where : wanted) {
+      auto bound = hub_->listen(where);
+      if (!bound) {
+        listening = error(bound.error().code(), "cannot listen on " + where.text() + ": " + bound.error().text());
+        return;
+      }
+      endpoints_.push_back(std::move(*bound));
+      if (core_.log()) logger(core_.log()).info("listening", {{"endpoint", endpoints_.back().text()}});
+    }
+    for (const std::string& name : options_.wanted) want(make(name), wish::always);
+  });
+  if (!listening || !options_.claim || node.tool) return listening;
   bus::node_entry entry;
   entry.creation = core_.life()->creation;
   entry.endpoints = endpoints_;
@@ -98,7 +106,8 @@ std::vector<std::string> distribution::nodes(node_class which) const {
   for (const auto& [name, p] : peers_) {
     std::lock_guard inner(p->mutex);
     const bool hidden = p->info.who.hidden || p->info.who.tool;
-    const bool fits = p->state == peer_state::up && has(which, hidden ? node_class::hidden : node_class::visible);
+    const bool up = p->state == peer_state::up && p->shown;
+    const bool fits = up && has(which, hidden ? node_class::hidden : node_class::visible);
     if (fits || (known && p->state != peer_state::idle)) out.push_back(name);
   }
   lock.unlock();
@@ -153,7 +162,7 @@ void distribution::monitor_node(pid watcher, const std::string& node, bool on) {
   }
 }
 
-result<distribution*> start_distribution(detail::core& core, distribution_options options) {
+result<distribution*> attach_distribution(detail::core& core, distribution_options options) {
   if (core.life()->name == nonode) return error(errc::bad_name, "a node without a name has no network");
   distribution& made = core.attach(std::make_unique<distribution>(core, std::move(options)));
   if (auto started = made.start(); !started) return started.error();

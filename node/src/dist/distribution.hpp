@@ -61,7 +61,10 @@ class distribution final : public detail::service, public detail::router, privat
  public:
   distribution(detail::core& core, distribution_options options);
   ~distribution() override;
-  [[nodiscard]] result<void> start();       // hub, endpoints, announcement
+  [[nodiscard]] result<void> start();  // the hub
+  // Endpoints, dials, announcement: from now on others come. Who watches them begins before, or misses what they say
+  // first.
+  [[nodiscard]] result<void> open();
   void stop(time_point deadline) override;  // goodbye to everybody
 
   // -- detail::router
@@ -220,6 +223,6 @@ class distribution final : public detail::service, public detail::router, privat
 };
 
 // Attached to the core, and its router. errc: bad_name for a node without a name, and what the hub and `listen` say.
-[[nodiscard]] result<distribution*> start_distribution(detail::core& core, distribution_options options);
+[[nodiscard]] result<distribution*> attach_distribution(detail::core& core, distribution_options options);
 
 }  // namespace troupe::internal

@@ -94,6 +94,7 @@ struct peer {
   peer_state state = peer_state::idle;
   bool gone = false;          // no longer in the table: look again
   bus::peer_info info;        // when up
+  bool shown = false;         // when up: the watchers know, so `nodes` may list it
   bool takes_chunks = false;  // when up
   std::size_t longest = 0;    // signal that it takes, when up
   held_life life;             // when up

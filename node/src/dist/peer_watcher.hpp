@@ -16,10 +16,10 @@ struct peer_event {
   std::vector<std::string> features;
 };
 
-// Called on the loop's thread, in order, each `peer_up` before `nodeup` and before anything that the node sends; each
-// `peer_down` after all that it sent, before its EXITs, DOWNs and `nodedown`. Quick: all connections wait. Must not
-// call the distribution, but for its `route`; a signal delivered here to a process of this node comes before whatever
-// the node sends and before whatever is told of its loss.
+// Called on the loop's thread, in order, each `peer_up` before `nodeup`, before `nodes` lists the node and before
+// anything that it sends; each `peer_down` after all that it sent, before its EXITs, DOWNs and `nodedown`. Quick: all
+// connections wait. Must not call the distribution, but for its `route`; a signal delivered here to a process of this
+// node comes before whatever the node sends and before whatever is told of its loss.
 class peer_watcher {
  public:
   virtual ~peer_watcher() = default;

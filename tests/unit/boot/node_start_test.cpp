@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include <troupe/config.hpp>
+#include <troupe/global.hpp>
 #include <troupe/io.hpp>
 #include <troupe/node.hpp>
 
@@ -177,6 +178,30 @@ TEST_F(NodeStart, ConfigSetTakesValuesAndRefusesWhatIsReadAtStart) {
   EXPECT_NE(set("log.level", "loud"), "ok");
   EXPECT_EQ(writer->level(), log_level::debug);
   hand.reset();
+}
+
+// What the other says first must not come before anybody here listens, nor the start return before it has been heard.
+TEST_F(NodeStart, KnowsTheNamesOfWhomItWaitsFor) {
+  node_options how = named("one");
+  how.cookie = "a-cookie-for-these-tests";
+  auto first = node::start(how);
+  ASSERT_TRUE(first) << first.error().message();
+  auto hand = (*first)->make_handle();
+  ASSERT_TRUE(hand);
+  auto taken = (*hand)->run(5s, [who = (*hand)->id()](process& self) -> task<bool> {
+    auto registered = co_await global::register_name(self, "first", who);
+    co_return static_cast<bool>(registered);
+  });
+  ASSERT_TRUE(taken && *taken);
+  how.name = "two";
+  how.wait_for = {"one"};
+  for (int life = 0; life < 20; ++life) {
+    auto second = node::start(how);
+    ASSERT_TRUE(second) << second.error().message();
+    ASSERT_EQ(global::registered_names(**second).size(), 1u) << life;
+    EXPECT_TRUE((*second)->stop(5s));
+  }
+  hand->reset();
 }
 
 TEST_F(NodeStart, UserAnswersWhenAllIsWritten) {

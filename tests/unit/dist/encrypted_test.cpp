@@ -30,7 +30,8 @@ class Encrypted : public testing::Test {
     network.cookie = with.cookie;
     network.listen = {bus::endpoint::parse("tcp://127.0.0.1:*").or_exit()};
     if (!other.empty()) network.peers["one@test"] = {bus::endpoint::parse(other).or_exit()};
-    out.network = internal::start_distribution(out.core(), std::move(network)).or_exit();
+    out.network = internal::attach_distribution(out.core(), std::move(network)).or_exit();
+    out.network->open().or_exit();
     out.door = out.machine->make_handle().or_exit();
     return out;
   }

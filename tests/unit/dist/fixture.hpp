@@ -2,6 +2,7 @@
 // Nodes of one OS process on the inproc transport, wired by hand.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,6 +36,7 @@ struct member_options {
   std::vector<std::string> wanted = {}, allow = {}, deny = {};
   std::vector<std::string> features = {};
   unsigned workers = 1;
+  std::function<void(node&)> services = {};  // what watches the network, before it opens
 };
 
 // One node with its network. The loop and the inproc network are the fixture's.
@@ -87,7 +89,9 @@ class cluster_fixture : public testing::Test {
     network.wanted = given.wanted;
     network.features = given.features;
     network.retry_first = std::chrono::milliseconds(20);
-    out.network = internal::start_distribution(out.core(), std::move(network)).or_exit();
+    out.network = internal::attach_distribution(out.core(), std::move(network)).or_exit();
+    if (given.services) given.services(*out.machine);
+    out.network->open().or_exit();
     out.door = out.machine->make_handle().or_exit();
     return out;
   }

@@ -26,7 +26,8 @@ class Ipc : public testing::Test {
       network.claim = directory.claim(name, *system_random()).or_exit();
       network.cookie = "a-cookie-for-these-tests";
     }
-    out.network = internal::start_distribution(out.core(), std::move(network)).or_exit();
+    out.network = internal::attach_distribution(out.core(), std::move(network)).or_exit();
+    out.network->open().or_exit();
     out.door = out.machine->make_handle().or_exit();
     return out;
   }

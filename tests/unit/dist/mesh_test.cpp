@@ -81,6 +81,30 @@ TEST_F(Mesh, WantedNodesAreConnectedWheneverTheyAreThere) {
   }
 }
 
+// Who polls `nodes` and then asks for a global name must find the node counted in: the replicas are told first.
+TEST_F(Mesh, ANodeIsListedOnceTheReplicasKnow) {
+  struct early final : internal::peer_watcher {
+    explicit early(const node& given) : here(given) {}
+    void peer_up(const internal::peer_event& who) override {
+      const auto up = nodes(here, node_class::connected);
+      listed = listed || std::find(up.begin(), up.end(), who.name) != up.end();
+      ++told;
+    }
+    void peer_down(const internal::peer_event&, const error&) override {}
+    const node& here;
+    bool listed = false;
+    std::atomic<int> told = 0;
+  };
+  member one = start("one@test"), two = start("two@test");
+  early watcher(*one.machine);
+  one.network->watch(watcher);
+  EXPECT_TRUE(join(one, "two@test"));
+  EXPECT_EQ(watcher.told, 1);
+  EXPECT_FALSE(watcher.listed);
+  EXPECT_TRUE(sees(one, {"two@test"}));
+  one.network->unwatch(watcher);
+}
+
 TEST_F(Mesh, DisconnectEndsTheWish) {
   member_options wanting;
   wanting.wanted = {"two@test"};

@@ -15,9 +15,8 @@ class global_fixture : public cluster_fixture {
   member start_global(const std::string& name, member_options given = {}) {
     given.features = {internal::global_feature};
     given.workers = 2;  // a body of one node may wait for one of another
-    member out = start(name, std::move(given));
-    internal::start_global(*out.machine).or_exit();
-    return out;
+    given.services = [](node& here) { internal::start_global(here).or_exit(); };
+    return start(name, std::move(given));
   }
   // Connected, and of one view.
   void join(member& here, member& there) {

@@ -32,9 +32,8 @@ class GroupsTest : public cluster_fixture {
  protected:
   member start_groups(const std::string& name, member_options given = {}) {
     given.features = {internal::groups_feature};
-    member out = start(name, std::move(given));
-    internal::start_groups(*out.machine).or_exit();
-    return out;
+    given.services = [](node& here) { internal::start_groups(here).or_exit(); };
+    return start(name, std::move(given));
   }
   static void join_nodes(member& here, const member& there) {
     here.run([&](process& self) -> task<bool> {

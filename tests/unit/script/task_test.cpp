@@ -68,9 +68,8 @@ class LuaTasks : public cluster_fixture {
     options.offers.process("idle", [](process& self) -> task<> { (void)co_await self.receive(wait_forever); });
     offer_script(options.offers);
     internal::offer_system_functions(options.offers);
-    member out = start(name, std::move(options));
-    internal::start_groups(*out.machine).or_exit();
-    return out;
+    options.services = [](node& here) { internal::start_groups(here).or_exit(); };
+    return start(name, std::move(options));
   }
   std::string eval(const std::string& source) { return console_->eval(source); }
   std::string failure(const std::string& call) {
