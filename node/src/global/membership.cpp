@@ -37,24 +37,68 @@ std::uint64_t stable_hash(std::string_view text, std::uint64_t seed) noexcept {
   return hash ^ hash >> 32;
 }
 
-membership::membership(std::string self, partition_policy policy) : self_(std::move(self)), policy_(policy) {
+void slot_set::insert(std::size_t slot) {
+  if (slot / 64 >= words_.size()) words_.resize(slot / 64 + 1);
+  words_[slot / 64] |= std::uint64_t{1} << slot % 64;
+}
+
+void slot_set::erase(std::size_t slot) noexcept {
+  if (slot / 64 >= words_.size()) return;
+  words_[slot / 64] &= ~(std::uint64_t{1} << slot % 64);
+  while (!words_.empty() && words_.back() == 0) words_.pop_back();
+}
+
+bool slot_set::contains(std::size_t slot) const noexcept {
+  return slot / 64 < words_.size() && (words_[slot / 64] >> slot % 64 & 1) != 0;
+}
+
+bool slot_set::includes(const slot_set& others, std::size_t but) const noexcept {
+  for (std::size_t i = 0; i < others.words_.size(); ++i) {
+    std::uint64_t missing = others.words_[i] & ~(i < words_.size() ? words_[i] : 0);
+    if (but / 64 == i) missing &= ~(std::uint64_t{1} << but % 64);
+    if (missing != 0) return false;
+  }
+  return true;
+}
+
+membership::membership(std::string self, partition_policy policy)
+    : self_(std::move(self)), own_hash_(stable_hash(self_)), policy_(policy) {
   expected_.emplace(member_name(self_));
   refresh(time_point{});
 }
 
 void membership::start_over(time_point now) {
-  excluded_.clear();
+  for (auto& [id, p] : links_) p.left_out = false;
   overlapping_ = false;
   refresh(now);
 }
 
+bool membership::wanted_by(const peer& p, std::uint64_t hash) {
+  return std::ranges::binary_search(p.row->links, hash) && !std::ranges::binary_search(p.row->left_out, hash);
+}
+
 void membership::up(const std::string& id, time_point now) {
-  links_[id] = {};
+  auto [at, added] = links_.try_emplace(id);
+  peer fresh;
+  fresh.hash = stable_hash(id);
+  fresh.slot = at->second.slot;
+  if (added) {
+    for (fresh.slot = 0; slots_.contains(fresh.slot);) ++fresh.slot;
+    slots_.insert(fresh.slot);
+    for (auto& [other, p] : links_) {
+      if (p.row && wanted_by(p, fresh.hash)) p.wants.insert(fresh.slot);
+    }
+  }
+  at->second = std::move(fresh);
   start_over(now);
 }
 
 void membership::down(const std::string& id, bool planned, time_point now) {
-  if (links_.erase(id) == 0) return;
+  auto found = links_.find(id);
+  if (found == links_.end()) return;
+  slots_.erase(found->second.slot);
+  for (auto& [other, p] : links_) p.wants.erase(found->second.slot);
+  links_.erase(found);
   if (planned) expected_.erase(std::string(member_name(id)));
   start_over(now);
 }
@@ -63,58 +107,68 @@ void membership::heard(const std::string& from, member_row row, time_point now) 
   auto found = links_.find(from);
   if (found == links_.end()) return;
   peer& p = found->second;
-  std::set<std::string> links(row.links.begin(), row.links.end());
-  const bool moved = !p.row || links != p.links;
-  p.links = std::move(links);
-  p.wants = std::set<std::string>(row.wants.begin(), row.wants.end());
-  row.links.clear();
-  row.wants.clear();
+  for (auto* lives : {&row.links, &row.left_out}) {
+    if (!std::ranges::is_sorted(*lives)) std::ranges::sort(*lives);
+  }
+  const bool moved = !p.row || row.links != p.row->links;
+  if (moved && p.row) {
+    for (auto& [id, other] : links_) {
+      const bool lost =
+          std::ranges::binary_search(p.row->links, other.hash) && !std::ranges::binary_search(row.links, other.hash);
+      other.lost_somewhere = other.lost_somewhere || lost;
+    }
+  }
+  const bool same = !moved && row.left_out == p.row->left_out;
   p.row = std::move(row);
+  if (!same) {
+    p.wants = {};
+    p.wants_us = wanted_by(p, own_hash_);
+    for (const auto& [id, other] : links_) {
+      if (wanted_by(p, other.hash)) p.wants.insert(other.slot);
+    }
+  }
   if (moved) start_over(now);
   else refresh(now);
 }
 
-// Of two members of the view, this node among them or not.
-bool membership::mutual(const std::string& a, const std::string& b) const {
-  auto wants = [this](const std::string& one, const std::string& other) {
-    if (one == self_) return wants_.contains(other);
-    auto found = links_.find(one);
-    return found != links_.end() && found->second.wants.contains(other);
-  };
-  return wants(a, b) && wants(b, a);
-}
-
 void membership::refresh(time_point now) {
-  std::set<std::string> wants, view{self_};
+  slot_set wants, view;
+  bool silent = false;  // who is connected and has not said yet what it sees may hold anything
   for (const auto& [id, p] : links_) {
-    if (excluded_.contains(id)) continue;
-    wants.insert(id);
-    if (p.row && p.wants.contains(self_)) view.insert(id);
+    if (p.left_out) continue;
+    wants.insert(p.slot);
+    if (!p.row) silent = true;
+    else if (p.wants_us) view.insert(p.slot);
   }
-  std::uint64_t digest = 0;
-  for (const std::string& id : view) digest = stable_hash(id, digest);
-  if (number_ == 0 || wants != wants_ || view != view_) ++number_;
-  wants_ = std::move(wants);
-  view_ = std::move(view);
-  digest_ = digest;
-
-  // Who is connected and has not said yet what it sees may hold anything.
-  bool overlapping = std::any_of(links_.begin(), links_.end(),
-                                 [this](const auto& one) { return !one.second.row && !excluded_.contains(one.first); });
-  confirmed_ = !overlapping;
-  for (auto a = view_.begin(); a != view_.end(); ++a) {
-    if (*a != self_ && links_.at(*a).row->view != digest_) confirmed_ = false;
+  if (number_ == 0 || wants != wants_ || view != view_slots_) {
+    ++number_;
+    wants_ = std::move(wants);
+    view_slots_ = std::move(view);
+    view_ = {self_};
+    for (const auto& [id, p] : links_) {
+      if (view_slots_.contains(p.slot)) view_.insert(id);
+    }
+    digest_ = 0;
+    for (const std::string& id : view_) digest_ = stable_hash(id, digest_);
   }
-  for (auto a = view_.begin(); a != view_.end() && !confirmed_; ++a) {
-    for (auto b = std::next(a); b != view_.end() && !overlapping; ++b) overlapping = !mutual(*a, *b);
+  confirmed_ = !silent;
+  bool overlapping = silent;
+  for (const auto& [id, p] : links_) {
+    if (view_slots_.contains(p.slot) && p.row->view != digest_) confirmed_ = false;
+  }
+  // All of the view want each other, when each wants all others.
+  for (auto one = links_.begin(); one != links_.end() && !confirmed_ && !overlapping; ++one) {
+    const peer& p = one->second;
+    overlapping = view_slots_.contains(p.slot) && !p.wants.includes(view_slots_, p.slot);
   }
   if (overlapping && !overlapping_) {
     overlap_since_ = now;
-    probed_ = false;
+    probed_ = probing::none;
   }
   overlapping_ = overlapping && !confirmed_;
   if (confirmed_) {
     for (const std::string& id : view_) expected_.emplace(member_name(id));
+    for (auto& [id, p] : links_) p.lost_somewhere = false;
   }
   majority_ = policy_ != partition_policy::quorum || view_.size() * 2 > expected_.size();
 }
@@ -122,30 +176,30 @@ void membership::refresh(time_point now) {
 std::vector<std::string> membership::settle(time_point now) {
   std::vector<std::string> doubtful;
   if (!overlapping_) return doubtful;
-  if (!probed_ && now >= deadline_after(overlap_since_, probe_after)) {
-    probed_ = true;
-    for (const std::string& id : view_) {
-      const bool missed = std::any_of(view_.begin(), view_.end(), [&](const std::string& other) {
-        return other != id && id != self_ && !mutual(id, other);
-      });
-      if (missed) doubtful.push_back(id);
+  const bool late = now >= deadline_after(overlap_since_, island_after);
+  const probing due = late                                                 ? probing::all
+                      : now >= deadline_after(overlap_since_, probe_after) ? probing::lost
+                                                                           : probing::none;
+  if (due > probed_) {
+    probed_ = due;
+    for (auto& [id, p] : links_) {
+      const bool missed =
+          view_slots_.contains(p.slot) && std::any_of(links_.begin(), links_.end(), [this, &p = p](const auto& other) {
+            return view_slots_.contains(other.second.slot) && !mutual(p, other.second);
+          });
+      if (late ? missed || !p.row : missed && p.lost_somewhere) doubtful.push_back(id);
+      p.lost_somewhere = false;
     }
-    for (const auto& [id, p] : links_) {
-      if (!p.row) doubtful.push_back(id);
-    }
   }
-  if (policy_ == partition_policy::keep || now < deadline_after(overlap_since_, island_after)) return doubtful;
-  std::vector<std::string> kept;
-  std::set<std::string> out;
-  for (const std::string& id : view_) {
-    const bool fits = std::all_of(kept.begin(), kept.end(), [&](const std::string& k) { return mutual(k, id); });
-    if (fits) kept.push_back(id);
-    else out.insert(id);
+  if (policy_ == partition_policy::keep || !late) return doubtful;
+  std::vector<peer*> kept;
+  for (auto& [id, p] : links_) {  // by name
+    if (!p.row) p.left_out = true;
+    if (!view_slots_.contains(p.slot)) continue;
+    const bool fits = std::all_of(kept.begin(), kept.end(), [&p = p](const peer* k) { return mutual(*k, p); });
+    if (fits) kept.push_back(&p);
+    else p.left_out = true;
   }
-  for (const auto& [id, p] : links_) {
-    if (!p.row) out.insert(id);
-  }
-  excluded_.insert(out.begin(), out.end());
   overlapping_ = false;
   refresh(now);
   return doubtful;
@@ -153,8 +207,9 @@ std::vector<std::string> membership::settle(time_point now) {
 
 time_point membership::next() const noexcept {
   if (!overlapping_) return time_point::max();
-  if (!probed_) return deadline_after(overlap_since_, probe_after);
-  return policy_ == partition_policy::keep ? time_point::max() : deadline_after(overlap_since_, island_after);
+  if (probed_ == probing::none) return deadline_after(overlap_since_, probe_after);
+  const bool over = policy_ == partition_policy::keep && probed_ == probing::all;
+  return over ? time_point::max() : deadline_after(overlap_since_, island_after);
 }
 
 std::vector<std::string> membership::links() const {
@@ -172,8 +227,12 @@ std::uint64_t membership::number_of(const std::string& id) const {
 member_row membership::row() const {
   member_row out;
   out.number = number_;
-  out.links = links();
-  out.wants.assign(wants_.begin(), wants_.end());
+  for (const auto& [id, p] : links_) {
+    out.links.push_back(p.hash);
+    if (p.left_out) out.left_out.push_back(p.hash);
+  }
+  std::ranges::sort(out.links);
+  std::ranges::sort(out.left_out);
   out.view = digest_;
   out.policy = to_string(policy_);
   return out;

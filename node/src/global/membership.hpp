@@ -2,14 +2,17 @@
 // Who is here: the lives that this node is connected to, which of them agree with it about that, and who decides a key.
 //
 // Design notes
-// * Each node tells all others its row: whom it is connected to (`links`), whom of those it counts in (`wants`), and a
-//   digest of its view. The view is those who want each other; it is confirmed when every member has announced the very
-//   same one. Rows of a connection arrive in order with everything else the node says, so whoever sees a row has seen
-//   what that node held when it wrote it.
+// * Each node tells all others its row: whom it is connected to (`links`), whom of those it counts out (`left_out`;
+//   it wants the rest), and a digest of its view. The view is those who want each other; it is confirmed when every
+//   member has announced the very same one. Rows of a connection arrive in order with everything else the node says, so
+//   whoever sees a row has seen what that node held when it wrote it.
+// * While a mesh of n forms, each node hears up to n rows from each of the others, with n lives in each. So a row has
+//   their hashes, and a link has a number here, its slot: who wants whom is kept as sets of those.
 // * Views overlap when two members of one do not want each other, or when somebody is connected and has told no row
-//   yet. After `probe_after` those in doubt are asked for a sign of life (a dead one is then lost soon); after
-//   `island_after`, unless the policy is `keep`, this node counts out, going by name, who is not wanted by all before
-//   it. Connections stay; only names and locks part.
+//   yet. After `probe_after` those whom somebody has lost are asked for a sign of life, so that a dead one is lost here
+//   soon too (and not all, or many nodes that meet on a busy machine would cut each other off for being slow). After
+//   `island_after` all in doubt are asked and, unless the policy is `keep`, this node counts out, going by name, who is
+//   not wanted by all before it. Connections stay; only names and locks part.
 // * Whoever is counted out is counted in again as soon as anybody's links change; then it starts over.
 #include <cstdint>
 #include <map>
@@ -39,11 +42,25 @@ namespace troupe::internal {
 // What a node tells of itself. `number` grows with every change of the rest, but for the fence.
 struct member_row {
   std::uint64_t number = 0;
-  std::vector<std::string> links, wants;
+  std::vector<std::uint64_t> links, left_out;  // `stable_hash` of each life, sorted
   std::uint64_t view = 0;
   std::int64_t fence = 0;  // the greatest fencing number it knows of
   std::string policy;
-  TROUPE_MESSAGE(member_row, "global.view", number, links, wants, view, fence, policy)
+  TROUPE_MESSAGE(member_row, "global.view", number, links, left_out, view, fence, policy)
+};
+
+// Small numbers.
+class slot_set {
+ public:
+  void insert(std::size_t slot);
+  void erase(std::size_t slot) noexcept;
+  [[nodiscard]] bool contains(std::size_t slot) const noexcept;
+  // Whether all of `others` are here, but for one that need not.
+  [[nodiscard]] bool includes(const slot_set& others, std::size_t but) const noexcept;
+  friend bool operator==(const slot_set&, const slot_set&) = default;
+
+ private:
+  std::vector<std::uint64_t> words_;  // the last is not 0
 };
 
 // Not thread-safe: its owner's mutex guards it.
@@ -79,20 +96,32 @@ class membership {
 
  private:
   struct peer {
+    std::uint64_t hash = 0;
+    std::size_t slot = 0;
+    bool left_out = false;  // here
     std::optional<member_row> row;
-    std::set<std::string> links, wants;  // of the row
+    slot_set wants;  // by the row: of the links that this node has too
+    bool wants_us = false;
+    bool lost_somewhere = false;  // somebody was connected to it and is no more
   };
   void refresh(time_point now);
   void start_over(time_point now);
-  [[nodiscard]] bool mutual(const std::string& a, const std::string& b) const;
+  [[nodiscard]] static bool wanted_by(const peer& p, std::uint64_t hash);
+  // Of two links.
+  [[nodiscard]] static bool mutual(const peer& a, const peer& b) {
+    return &a == &b || (a.wants.contains(b.slot) && b.wants.contains(a.slot));
+  }
 
   std::string self_;
+  std::uint64_t own_hash_;
   partition_policy policy_;
   std::map<std::string, peer> links_;
-  std::set<std::string> excluded_, view_, wants_;
+  std::set<std::string> view_;
+  slot_set slots_, view_slots_, wants_;          // of the links: in use, of the view, not left out
   std::set<std::string, std::less<>> expected_;  // names, by which a majority is counted
   std::uint64_t digest_ = 0, number_ = 0;
-  bool confirmed_ = true, majority_ = true, overlapping_ = false, probed_ = false;
+  bool confirmed_ = true, majority_ = true, overlapping_ = false;
+  enum class probing { none, lost, all } probed_ = probing::none;
   time_point overlap_since_{};
 };
 

@@ -96,6 +96,58 @@ TEST(Membership, FallsIntoIslandsByName) {
   }
 }
 
+// Nodes that have not met yet are slow at worst: on a busy machine a probe would part those who are there.
+TEST(Membership, ProbesAtOnceOnlyWhoWasLost) {
+  cluster c({"a#1", "b#1", "c#1", "d#1"}, partition_policy::keep);
+  c.link("a#1", "b#1");
+  c.link("a#1", "c#1");
+  c.link("a#1", "d#1");
+  c.link("c#1", "d#1");
+  c.wait(250ms);
+  EXPECT_EQ(c.probed, ids{});
+  c.cut("c#1", "d#1");
+  c.wait(250ms);
+  EXPECT_EQ(c.probed, (ids{"a#1>c#1", "a#1>d#1"}));
+  c.wait(3s);
+  EXPECT_EQ(c.probed, (ids{"a#1>b#1", "a#1>c#1", "a#1>d#1"}));
+}
+
+TEST(Membership, AgreesAlsoAmongManyThatComeAndGo) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 70; ++i) names.push_back("n" + std::to_string(i) + "#1");  // more than a word of slots
+  cluster c{};
+  for (const auto& name : names) c.all.emplace(name, std::make_unique<membership>(name, partition_policy::islands));
+  auto link = [&c](const std::string& a, const std::string& b) {
+    c.all[a]->up(b, c.now);
+    c.all[b]->up(a, c.now);
+  };
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    for (std::size_t k = 0; k < i; ++k) link(names[i], names[k]);
+  }
+  c.tell();
+  for (const auto& name : names) {
+    ASSERT_TRUE(c.confirmed(name)) << name;
+    EXPECT_EQ(c.view(name).size(), names.size());
+  }
+  // Another life in the place of each second one.
+  for (std::size_t i = 0; i < names.size(); i += 2) {
+    for (const auto& other : names) {
+      if (other != names[i]) c.all[other]->down(names[i], false, c.now);
+    }
+    c.all.erase(names[i]);
+    names[i].back() = '2';
+    c.all.emplace(names[i], std::make_unique<membership>(names[i], partition_policy::islands));
+    for (const auto& other : names) {
+      if (other != names[i] && c.all.contains(other)) link(other, names[i]);
+    }
+  }
+  c.tell();
+  for (const auto& name : names) {
+    ASSERT_TRUE(c.confirmed(name)) << name;
+    EXPECT_EQ(c.view(name), (ids{names.begin(), names.end()}));
+  }
+}
+
 TEST(Membership, KeepsWaitingByPolicy) {
   cluster c({"a#1", "b#1", "c#1"}, partition_policy::keep);
   c.link_all();
