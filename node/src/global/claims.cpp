@@ -50,7 +50,7 @@ void claim_table::count(const std::string& key) {
   else crowded_.erase(key);
 }
 
-const claim_table::row* claim_table::at(const std::string& key) const {
+const claim_table::row* claim_table::at(std::string_view key) const {
   auto found = keys_.find(key);
   return found == keys_.end() ? nullptr : &found->second;
 }
@@ -64,19 +64,35 @@ bool is_replaced(const claim_table::held& one, const claim_table::row& all, cons
   });
 }
 
+bool counts(const claim_table::held& one, const claim_table::row& all, const membership& members) {
+  return members.has(one.owner) && !is_replaced(one, all, members);
+}
+
+bool is_older(const claim_table::held& a, const claim_table::held& b) {
+  return std::tie(a.what.stamp, a.owner) < std::tie(b.what.stamp, b.owner);
+}
+
 }  // namespace
 
 std::vector<claim_table::held> claim_table::of_members(const std::string& key, const membership& members) const {
   std::vector<held> out;
   if (const row* all = at(key)) {
     for (const held& one : *all) {
-      if (members.has(one.owner) && !is_replaced(one, *all, members)) out.push_back(one);
+      if (counts(one, *all, members)) out.push_back(one);
     }
   }
-  std::sort(out.begin(), out.end(), [](const held& a, const held& b) {
-    return std::tie(a.what.stamp, a.owner) < std::tie(b.what.stamp, b.owner);
-  });
+  std::sort(out.begin(), out.end(), is_older);
   return out;
+}
+
+const claim* claim_table::oldest_of_members(std::string_view key, const membership& members) const {
+  const held* best = nullptr;
+  if (const row* all = at(key)) {
+    for (const held& one : *all) {
+      if (counts(one, *all, members) && (!best || is_older(one, *best))) best = &one;
+    }
+  }
+  return best ? &best->what : nullptr;
 }
 
 std::vector<claim_table::held> claim_table::replaced(const std::string& key, const membership& members) const {

@@ -10,8 +10,8 @@ constexpr std::size_t told_at_once = 256;  // claims in one message
 constexpr unsigned most_put_off = 64;      // messages that are read before a changed row is told
 
 // While a mesh of n forms, rows are n times n to all from all. So after a few at once a node tells its own no oftener
-// than they can be read: 0.2 s among a hundred, nothing that anybody notices among ten.
-constexpr duration row_cost = std::chrono::microseconds(20);
+// than they can be read: 0.5 s among a hundred, 5 ms among ten.
+constexpr duration row_cost = std::chrono::microseconds(50);
 constexpr int rows_at_once = 3;
 
 // The content as an M when the tag says so; nullptr also when its fields do not fit.

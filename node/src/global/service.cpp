@@ -64,13 +64,11 @@ void global_service::peer_down(const peer_event& who, const error& reason) {
 }
 
 result<pid> global_service::whereis(std::string_view key) {
-  const std::string wanted(key);
-  std::lock_guard lock(mutex_);
-  const auto found = state_.claims.of_members(wanted, state_.members);
-  if (found.empty()) {
-    return error(errc::noproc, "no process is registered globally as " + name_in_key(key).print(4, 100));
+  {
+    std::lock_guard lock(mutex_);
+    if (const claim* found = state_.claims.oldest_of_members(key, state_.members)) return found->holder;
   }
-  return found.front().what.holder;
+  return error(errc::noproc, "no process is registered globally as " + name_in_key(key).print(4, 100));
 }
 
 std::string global_service::arbiter_node(const std::string& key) {
