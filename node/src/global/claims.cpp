@@ -74,7 +74,7 @@ bool is_older(const claim_table::held& a, const claim_table::held& b) {
 
 }  // namespace
 
-std::vector<claim_table::held> claim_table::of_members(const std::string& key, const membership& members) const {
+std::vector<claim_table::held> claim_table::of_members(std::string_view key, const membership& members) const {
   std::vector<held> out;
   if (const row* all = at(key)) {
     for (const held& one : *all) {

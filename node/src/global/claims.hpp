@@ -4,11 +4,13 @@
 #include <map>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <troupe/message.hpp>
 
 #include "global/membership.hpp"
+#include "runtime/text_hash.hpp"
 
 namespace troupe::internal {
 
@@ -45,18 +47,19 @@ class claim_table {
 
   [[nodiscard]] const row* at(std::string_view key) const;
   // Those whose owners are members, oldest first; without those whose place another has taken.
-  [[nodiscard]] std::vector<held> of_members(const std::string& key, const membership& members) const;
+  [[nodiscard]] std::vector<held> of_members(std::string_view key, const membership& members) const;
   // The first of those, without a copy; nullptr.
   [[nodiscard]] const claim* oldest_of_members(std::string_view key, const membership& members) const;
   // The ones that were left out for that.
   [[nodiscard]] std::vector<held> replaced(const std::string& key, const membership& members) const;
-  [[nodiscard]] const std::map<std::string, row, std::less<>>& all() const noexcept { return keys_; }
+  using table = std::unordered_map<std::string, row, text_hash, std::equal_to<>>;
+  [[nodiscard]] const table& all() const noexcept { return keys_; }
   [[nodiscard]] const std::set<std::string>& crowded() const noexcept { return crowded_; }  // held more than once
   [[nodiscard]] std::vector<claim> of(const std::string& owner) const;
 
  private:
   void count(const std::string& key);
-  std::map<std::string, row, std::less<>> keys_;
+  table keys_;
   std::map<std::string, std::set<std::string>> by_owner_;
   std::set<std::string> crowded_;
 };

@@ -79,9 +79,13 @@ std::string global_service::arbiter_node(const std::string& key) {
 
 std::vector<claim_table::held> global_service::held(bool locks) {
   std::lock_guard lock(mutex_);
-  std::vector<claim_table::held> out;
+  std::vector<std::string_view> keys;
   for (const auto& [key, row] : state_.claims.all()) {
-    if ((key.front() == 'l') != locks) continue;
+    if ((key.front() == 'l') == locks) keys.push_back(key);
+  }
+  std::ranges::sort(keys);
+  std::vector<claim_table::held> out;
+  for (const std::string_view key : keys) {
     auto here = state_.claims.of_members(key, state_.members);
     if (!locks && here.size() > 1) here.resize(1);  // a clash that is being settled: as `whereis` answers
     for (auto& one : here) out.push_back(std::move(one));

@@ -351,15 +351,15 @@ result<void> core::register_name(pid p, std::string_view name) {
       return failure(errc::name_taken, "\"" + std::string(name) + "\" is the name of " + held->second.text());
     }
     if (auto held = named_.find(p); held != named_.end()) {
-      return failure(errc::already_named, p.text() + " is registered as \"" + held->second + "\"");
+      return failure(errc::already_named, p.text() + " is registered as \"" + *held->second + "\"");
     }
-    names_.emplace(name, p);
-    named_.emplace(p, name);
+    auto entry = names_.emplace(name, p).first;
+    named_.emplace(p, &entry->first);
     process_private::trace(target).fetch_or(trace_flag::named, std::memory_order_seq_cst);
     // A process that closed its mailbox meanwhile may have looked at the flag before we set it.
     if (!exists(p)) {
-      names_.erase(names_.find(name));
       named_.erase(p);
+      names_.erase(entry);
       return failure(errc::noproc, p.text() + " has ended");
     }
   }
@@ -386,14 +386,14 @@ void core::forget_name(pid p) {
   std::unique_lock lock(names_mutex_);
   auto found = named_.find(p);
   if (found == named_.end()) return;
-  names_.erase(found->second);
+  names_.erase(names_.find(*found->second));
   named_.erase(found);
 }
 
 std::string core::name_of(pid p) const {
   std::shared_lock lock(names_mutex_);
   auto found = named_.find(p);
-  return found == named_.end() ? std::string() : found->second;
+  return found == named_.end() ? std::string() : *found->second;
 }
 
 result<pid> core::whereis(std::string_view name) const {
@@ -404,8 +404,13 @@ result<pid> core::whereis(std::string_view name) const {
 }
 
 std::vector<std::pair<std::string, pid>> core::registered() const {
-  std::shared_lock lock(names_mutex_);
-  return {names_.begin(), names_.end()};
+  std::vector<std::pair<std::string, pid>> out;
+  {
+    std::shared_lock lock(names_mutex_);
+    out.assign(names_.begin(), names_.end());
+  }
+  std::ranges::sort(out);
+  return out;
 }
 
 // -- services

@@ -16,16 +16,18 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
 #include <span>
 #include <string>
 #include <typeindex>
+#include <unordered_map>
 #include <vector>
 
 #include <troupe/node.hpp>
+
+#include "runtime/text_hash.hpp"
 
 namespace troupe::internal {
 class scheduler;
@@ -253,8 +255,8 @@ class core {
   std::condition_variable gone_;  // told of every end once the node stops
 
   mutable std::shared_mutex names_mutex_;
-  std::map<std::string, pid, std::less<>> names_;
-  std::map<pid, std::string> named_;
+  std::unordered_map<std::string, pid, internal::text_hash, std::equal_to<>> names_;
+  std::unordered_map<pid, const std::string*> named_;  // keys of the other
 
   mutable std::mutex services_mutex_;
   std::vector<std::pair<std::type_index, std::unique_ptr<service>>> services_;
