@@ -87,16 +87,18 @@ result<void> wait_for_nodes(node& here) {
     const time_point deadline = deadline_after(self.now(), within);
     while (!missing().empty()) {
       auto event = co_await self.receive(deadline - self.now());
-      if (!event) co_return;
+      if (!event) break;
     }
-    // They are there, so names get a moment also when that took all the time.
+    // Also when some are missing; and names get a moment when the nodes took all the time.
     synced = co_await global::sync(self, std::max<duration>(deadline - self.now(), std::chrono::seconds(1)));
   };
   if (auto waited = (*door)->run(options.wait_within + std::chrono::seconds(5), wait); !waited) {
     return waited.error();
   }
-  if (!synced) here.log().warning("started before global names are one", {{"reason", synced.error().message()}});
   const auto left = missing();
+  if (!synced && (left.empty() || options.wait_optional)) {
+    here.log().warning("started before global names are one", {{"reason", synced.error().message()}});
+  }
   if (left.empty()) return {};
   std::string text;
   for (const std::string& name : left) text += (text.empty() ? "" : ", ") + name;

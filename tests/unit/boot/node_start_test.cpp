@@ -201,6 +201,13 @@ TEST_F(NodeStart, KnowsTheNamesOfWhomItWaitsFor) {
     ASSERT_EQ(global::registered_names(**second).size(), 1u) << life;
     EXPECT_TRUE((*second)->stop(5s));
   }
+  // Of those who are there, also when others are not.
+  how.wait_for = {"one", "nobody"};
+  how.wait_within = 50ms;
+  how.wait_optional = true;
+  auto third = node::start(how);
+  ASSERT_TRUE(third) << third.error().message();
+  EXPECT_EQ(global::registered_names(**third).size(), 1u);
   hand->reset();
 }
 
