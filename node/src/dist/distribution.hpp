@@ -63,7 +63,7 @@ class distribution final : public detail::service, public detail::router, privat
   ~distribution() override;
   [[nodiscard]] result<void> start();  // the hub
   // Endpoints, dials, announcement: from now on others come. Who watches them begins before, or misses what they say
-  // first.
+  // first. errc: what `listen` says, and what announcing does.
   [[nodiscard]] result<void> open();
   void stop(time_point deadline) override;  // goodbye to everybody
 
@@ -222,7 +222,7 @@ class distribution final : public detail::service, public detail::router, privat
   bool left_ = false;  // the mesh, until something is connected by name again
 };
 
-// Attached to the core, and its router. errc: bad_name for a node without a name, and what the hub and `listen` say.
+// Attached to the core, and its router. errc: bad_name for a node without a name, and what the hub says. Not yet open.
 [[nodiscard]] result<distribution*> attach_distribution(detail::core& core, distribution_options options);
 
 }  // namespace troupe::internal

@@ -80,8 +80,8 @@ class keeper {
   void tell_all(const T& what) {
     for (const auto& [id, session] : current_) tell(id, what);
   }
-  [[nodiscard]] duration pace() const;
-  [[nodiscard]] time_point may_announce() const;
+  [[nodiscard]] duration pace() const;            // between two rows of this node, in the long run
+  [[nodiscard]] time_point may_announce() const;  // a few may come at once before
   [[nodiscard]] time_point due() const;
   [[nodiscard]] time_point now() const { return self_.now(); }
   void see_fence(std::int64_t fence) { fence_ = std::max(fence_, fence); }
@@ -143,7 +143,7 @@ class keeper {
   std::set<std::string> warned_;                   // of another partition policy
   std::uint64_t announced_ = 0, asked_under_ = 0;  // numbers of this node's row
   unsigned put_off_ = 0;
-  time_point paced_until_{};
+  time_point paced_until_{};                            // what has been announced is paid for, a `pace` each
   std::optional<std::pair<std::uint64_t, bool>> seen_;  // digest, and whether it could grant: at the last turn
   std::int64_t fence_ = 0;
 

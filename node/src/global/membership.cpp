@@ -212,12 +212,6 @@ time_point membership::next() const noexcept {
   return over ? time_point::max() : deadline_after(overlap_since_, island_after);
 }
 
-std::vector<std::string> membership::links() const {
-  std::vector<std::string> out;
-  for (const auto& [id, p] : links_) out.push_back(id);
-  return out;
-}
-
 std::uint64_t membership::number_of(const std::string& id) const {
   if (id == self_) return number_;
   auto found = links_.find(id);

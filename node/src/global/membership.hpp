@@ -82,8 +82,6 @@ class membership {
 
   [[nodiscard]] const std::string& self() const noexcept { return self_; }
   [[nodiscard]] partition_policy policy() const noexcept { return policy_; }
-  [[nodiscard]] bool linked(const std::string& id) const { return links_.contains(id); }
-  [[nodiscard]] std::vector<std::string> links() const;
   [[nodiscard]] const std::set<std::string>& view() const noexcept { return view_; }  // with this node
   [[nodiscard]] bool has(const std::string& id) const { return view_.contains(id); }
   [[nodiscard]] std::uint64_t digest() const noexcept { return digest_; }

@@ -36,7 +36,8 @@ struct cluster {
   void tell() {
     for (int round = 0; round < 4; ++round) {
       for (auto& [a, from] : all) {
-        for (const std::string& b : from->links()) all[b]->heard(a, from->row(), now);
+        const internal::member_row row = from->row();
+        for (auto& [b, to] : all) to->heard(a, row, now);  // who is not linked does not listen
       }
     }
   }
