@@ -141,10 +141,8 @@ TEST_F(ZmtpPeer, IsNotHeldForEverWhenItSaysNothing) {
   EXPECT_TRUE(counted("stranger", 2));
 }
 
+#ifndef TROUPE_SANITIZED  // where no descriptor is free UBSan calls every object bad: it looks at one through a pipe
 TEST_F(ZmtpPeer, WaitsInTheKernelWhileNoDescriptorIsFree) {
-#ifdef TROUPE_SANITIZED
-  GTEST_SKIP() << "a sanitizer needs descriptors of its own";
-#endif
   tcp_socket socket;
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -158,6 +156,7 @@ TEST_F(ZmtpPeer, WaitsInTheKernelWhileNoDescriptorIsFree) {
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_TRUE(raw_zmtp(std::move(socket)).greet());
 }
+#endif
 
 // What is copied and what is kept, with and without a shared part, taken away in steps of any length.
 TEST(ZmtpUnsent, KeepsEveryByteInOrder) {
