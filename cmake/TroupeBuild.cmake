@@ -13,6 +13,9 @@ target_compile_options(troupe_flags INTERFACE
   $<$<AND:$<CONFIG:Debug>,$<CXX_COMPILER_ID:GNU>>:-Og>
   $<$<AND:$<CONFIG:Debug>,$<CXX_COMPILER_ID:GNU>>:-foptimize-sibling-calls>)
 target_compile_definitions(troupe_flags INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
+# What a program of a release never calls is left out of it.
+target_compile_options(troupe_flags INTERFACE $<$<CONFIG:Release>:-ffunction-sections;-fdata-sections>)
+target_link_options(troupe_flags INTERFACE $<$<CONFIG:Release>:LINKER:--gc-sections>)
 if(TROUPE_SANITIZE STREQUAL "asan")
   target_compile_options(troupe_flags INTERFACE
     -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
@@ -37,10 +40,11 @@ endif()
 # Shared libraries beside the executable are found without any environment, and by their own dependencies too.
 set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
 
-# troupe_layer(NAME DIR dir [USES layers…] [LIBRARIES libs…]): one static library per layer of a component, so that a
-# test links a layer with those below it and nothing above. A layer without sources yet is an interface.
+# troupe_layer(NAME DIR dir [USES layers…] [LIBRARIES libs…] [COLD]): one static library per layer of a component, so
+# that a test links a layer with those below it and nothing above. A layer without sources yet is an interface. A COLD one
+# has no path that a message takes, and is compiled to be small: a node keeps in memory what it starts with.
 function(troupe_layer name)
-  cmake_parse_arguments(arg "" "DIR" "USES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(arg "COLD" "DIR" "USES;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${arg_DIR}/*.cpp)
   set(public PUBLIC)
   if(sources)
@@ -57,6 +61,9 @@ function(troupe_layer name)
   target_link_libraries(${name} ${public} ${arg_USES} Threads::Threads)
   if(sources)
     target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:troupe_flags>)
+    if(arg_COLD)
+      target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O2>)
+    endif()
     foreach(library IN LISTS arg_LIBRARIES)
       if(library IN_LIST TROUPE_HEADER_ONLY)
         set(library $<BUILD_INTERFACE:${library}>)
