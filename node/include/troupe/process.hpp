@@ -295,11 +295,14 @@ class process : public detail::runnable {
   std::atomic<std::uint64_t> reductions_{0};
   std::atomic<std::uint32_t> generation_{0};
   std::uint32_t index_ = 0;
-  std::atomic<std::uint32_t> queued_{0};
+  // Messages of this life: waiting are those that arrived and were not taken. Two counts, because many threads write
+  // the first, but one at a time the second.
+  std::atomic<std::uint32_t> arrived_{0};
+  std::atomic<std::uint32_t> taken_{0};
   std::atomic<std::uint32_t> mailbox_limit_{0};
   std::atomic<std::uint32_t> memory_{0};
-  std::atomic<std::uint32_t> trace_{0};
   std::int32_t budget_ = 0;
+  std::atomic<std::uint8_t> trace_{0};
   std::atomic<std::uint8_t> status_{0};
   std::uint8_t flags_ = 0;
   std::uint8_t held_ = 0;  // by so many nodes that do not take what it sent

@@ -145,7 +145,7 @@ bool trace_engine::cover(const std::shared_ptr<trace_session>& session, pid p) {
   if (!session->covered.insert(p).second) return true;
   session_list& coverers = covering_[p];
   coverers.push_back(session);
-  std::uint32_t flags = 0;
+  std::uint8_t flags = 0;
   for (const auto& one : coverers) flags |= one->flags;
   if (home_.set_trace(p, flags)) return true;
   session->covered.erase(p);
@@ -162,7 +162,7 @@ void trace_engine::forget_locked(const trace_session& session, pid p) {
   const auto found = covering_.find(p);
   if (found == covering_.end()) return;
   std::erase_if(found->second, [&](const auto& one) { return one.get() == &session; });
-  std::uint32_t flags = 0;
+  std::uint8_t flags = 0;
   for (const auto& one : found->second) flags |= one->flags;
   if (found->second.empty()) covering_.erase(found);
   home_.set_trace(p, flags);

@@ -27,7 +27,7 @@ class trace_session {
   std::vector<std::string> names, globs;
   bool wants_new = false, wants_existing = false;
   std::vector<pid> pids;
-  std::uint32_t flags = 0;  // trace flags of each process that it covers
+  std::uint8_t flags = 0;  // trace flags of each process that it covers
 
   // -- guarded by the engine's lock
   std::set<pid> covered;

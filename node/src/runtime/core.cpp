@@ -86,7 +86,7 @@ void core::open_slot(process& p, pid leader, std::size_t mailbox_limit, bool by_
   priv::leader(p) = leader;
   priv::limit(p).store(static_cast<std::uint32_t>(std::min<std::size_t>(mailbox_limit, UINT32_MAX)),
                        std::memory_order_relaxed);
-  priv::queued(p).store(0, std::memory_order_relaxed);
+  priv::clear_count(p);
   priv::reductions(p).store(0, std::memory_order_relaxed);
   priv::armed(p) = time_point::max();
   priv::held(p) = 0;
@@ -160,7 +160,7 @@ process_summary process_private::summary(const process& p, const node_life* life
   out.id = pid(life, static_cast<std::uint64_t>(p.generation_.load(std::memory_order_relaxed)) << 32 | p.index_);
   const char* entry = p.entry_.load(std::memory_order_relaxed);
   out.entry = entry ? entry : "process";
-  out.status = static_cast<process_status>(p.status_.load(std::memory_order_relaxed));
+  out.status = static_cast<process_status>(p.status_.load(std::memory_order_relaxed) & ~woken_by_message);
   out.server = p.trace_.load(std::memory_order_relaxed) & trace_flag::server;
   out.supervisor = p.trace_.load(std::memory_order_relaxed) & trace_flag::supervisor;
   out.queued = p.waiting_messages();
@@ -209,11 +209,12 @@ process_details core::details(process& self, std::size_t message_limit) {
   return out;
 }
 
-bool core::set_trace(pid p, std::uint32_t flags) {
+bool core::set_trace(pid p, std::uint8_t flags) {
   if (!exists(p)) return false;
   auto& bits = process_private::trace(*slot(p.id()));
-  std::uint32_t before = bits.load(std::memory_order_relaxed);
-  while (!bits.compare_exchange_weak(before, (before & ~trace_flag::all) | (flags & trace_flag::all))) {
+  std::uint8_t before = bits.load(std::memory_order_relaxed);
+  while (!bits.compare_exchange_weak(
+      before, static_cast<std::uint8_t>((before & ~trace_flag::all) | (flags & trace_flag::all)))) {
   }
   return true;
 }
@@ -376,7 +377,8 @@ bool core::unregister_name(std::string_view name) {
     held = found->second;
     named_.erase(held);
     names_.erase(found);
-    if (process* p = slot(held.id())) process_private::trace(*p).fetch_and(~trace_flag::named);
+    if (process* p = slot(held.id()))
+      process_private::trace(*p).fetch_and(static_cast<std::uint8_t>(~trace_flag::named));
   }
   if (probe_ && exists(held)) probe_->named(*slot(held.id()), name, false);
   return true;

@@ -62,11 +62,11 @@ class probe {
 
 // Bits of process::flags / trace flags.
 namespace trace_flag {
-inline constexpr std::uint32_t named = 1u;       // not a trace: has a local name
-inline constexpr std::uint32_t by_thread = 4u;   // not a trace: a `handle`, woken through its port
-inline constexpr std::uint32_t server = 2u;      // not a trace: answers sys.get_state
-inline constexpr std::uint32_t supervisor = 8u;  // not a trace: answers supervisor.which_children
-inline constexpr std::uint32_t receive = 1u << 8, send = 1u << 9, call = 1u << 10, all = receive | send | call;
+inline constexpr std::uint8_t named = 1;       // not a trace: has a local name
+inline constexpr std::uint8_t server = 2;      // not a trace: answers sys.get_state
+inline constexpr std::uint8_t by_thread = 4;   // not a trace: a `handle`, woken through its port
+inline constexpr std::uint8_t supervisor = 8;  // not a trace: answers supervisor.which_children
+inline constexpr std::uint8_t receive = 16, send = 32, call = 64, all = receive | send | call;
 }  // namespace trace_flag
 
 enum class process_status : std::uint8_t { runnable, running, waiting, exiting };
@@ -166,7 +166,7 @@ class core {
   bool inspect(pid p, std::move_only_function<void(process&)> look);
   [[nodiscard]] static process_details details(process& self, std::size_t message_limit);  // inside `inspect`
   // Sets exactly these trace flags; false when the process has ended.
-  bool set_trace(pid p, std::uint32_t flags);
+  bool set_trace(pid p, std::uint8_t flags);
   // Inside `inspect`: whatever this process waits for ends at once as if its time were over. How an evaluation is
   // interrupted without ending its process.
   static void expire_wait(process& self) noexcept {

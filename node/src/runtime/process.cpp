@@ -90,7 +90,10 @@ void process::reply_error(message& call, error why) {
 }
 
 std::size_t process::waiting_messages() const noexcept {
-  auto count = static_cast<std::int32_t>(queued_.load(std::memory_order_relaxed));
+  // What is taken is counted at once, what arrives a moment after its push: the difference may be below zero.
+  const std::uint32_t woken = status_.load(std::memory_order_relaxed) & process_private::woken_by_message ? 1 : 0;
+  const std::uint32_t taken = taken_.load(std::memory_order_relaxed);
+  const auto count = static_cast<std::int32_t>(arrived_.load(std::memory_order_relaxed) + woken - taken);
   return count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
@@ -148,7 +151,7 @@ void process::demonitor(ref monitor) {
       (before ? before->next : first_) = e->next;
       if (last_ == e) last_ = before;
       if (scanned_ == e) scanned_ = before;
-      queued_.fetch_sub(1, std::memory_order_relaxed);
+      process_private::count_taken(*this);
       detail::release_envelope(e);
       return;
     }
@@ -259,7 +262,9 @@ bool poll_wait(process& self, wait_state& wait) {
 void begin_wait(process& self, wait_state& wait, std::coroutine_handle<> caller) noexcept {
   wait.resume = caller;
   process_private::wait(self) = &wait;
-  if (wait.deadline != time_point::max() && wait.deadline <= self.now()) {
+  // Sooner than the clock is asked: a deadline of seconds is none that has passed.
+  if (wait.deadline != time_point::max() && wait.deadline <= process_private::core_of(self)->clock().soon() &&
+      wait.deadline <= self.now()) {
     process_private::flags(self) |= process_private::timed;
   }
 }

@@ -71,6 +71,10 @@ struct process_private {
   static constexpr std::int32_t slice_budget = 1000;
   static constexpr std::uint8_t traps = 1, doomed = 2, timed = 4, refuses = 8, has_timer = 16;
 
+  // With the status `runnable`: the message that woke it is not counted as arrived. Whoever wakes a process writes its
+  // status anyway, and a counter of many writers costs as much as the push.
+  static constexpr std::uint8_t woken_by_message = 128;
+
   [[nodiscard]] static std::uint64_t tag_of(std::uint32_t generation) noexcept {
     return static_cast<std::uint64_t>(static_cast<std::uint16_t>(generation)) << 48;
   }
@@ -81,7 +85,7 @@ struct process_private {
 
   // -- from any thread
   [[nodiscard]] static push_outcome push(process& p, std::uint32_t generation, envelope* e) noexcept;
-  static void make_runnable(process& p) noexcept;
+  static void make_runnable(process& p, bool by_message) noexcept;
   [[nodiscard]] static process_summary summary(const process& p, const node_life* life) noexcept;
 
   // -- by the process's own thread
@@ -134,7 +138,15 @@ struct process_private {
   static auto& first(process& p) noexcept { return p.first_; }
   static auto& last(process& p) noexcept { return p.last_; }
   static auto& scanned(process& p) noexcept { return p.scanned_; }
-  static auto& queued(process& p) noexcept { return p.queued_; }
+  static void clear_count(process& p) noexcept {
+    p.arrived_.store(0, std::memory_order_relaxed);
+    p.taken_.store(0, std::memory_order_relaxed);
+  }
+  // By the thread that runs the process, which alone takes. A message that no other thread has counted takes one back.
+  static void count_taken(process& p, std::uint32_t messages = 1) noexcept {
+    p.taken_.store(p.taken_.load(std::memory_order_relaxed) + messages, std::memory_order_relaxed);
+  }
+  static void count_arrived(process& p) noexcept { count_taken(p, ~0u); }
   static auto& armed(process& p) noexcept { return p.armed_; }
   static auto& reductions(process& p) noexcept { return p.reductions_; }
 };

@@ -107,7 +107,7 @@ void process_private::handle_exit(process& p, envelope* e) {
   } else if ((p.flags_ & traps) || by_thread(p)) {
     envelope* told = make_envelope<exit_message>(signal::message, e->from, std::move(reason));
     told->from = e->from;
-    p.queued_.fetch_add(1, std::memory_order_relaxed);
+    count_arrived(p);
     handle_signal(p, told);
   } else if (!reason.is_normal() || (!by_link && e->from == p.id())) {
     doom(p, std::move(reason));
@@ -127,7 +127,7 @@ void process_private::handle_down(process& p, envelope* e) {
     if (!content->process) content->process = found->second.target;
   }
   p.cold_->monitors.erase(found);
-  p.queued_.fetch_add(1, std::memory_order_relaxed);
+  count_arrived(p);
   if (p.trace_.load(std::memory_order_relaxed) & trace_flag::receive) {
     if (p.core_->watching()) p.core_->watching()->received(p, *e);
   }

@@ -58,8 +58,7 @@ push_outcome process_private::push(process& p, std::uint32_t generation, envelop
   const bool counts = e->kind == signal::message || e->kind == signal::call;
   if (counts) {
     std::uint32_t limit = p.mailbox_limit_.load(std::memory_order_relaxed);
-    if (limit && p.queued_.load(std::memory_order_relaxed) >= limit && (seen & tag_mask) == tag)
-      return push_outcome::full;
+    if (limit && p.waiting_messages() >= limit && (seen & tag_mask) == tag) return push_outcome::full;
   }
   for (;;) {
     const std::uint64_t low = seen & ~tag_mask;
@@ -69,21 +68,22 @@ push_outcome process_private::push(process& p, std::uint32_t generation, envelop
     e->next = low == empty || low == waiting ? nullptr : reinterpret_cast<envelope*>(low);
     if (p.inbox_.compare_exchange_weak(seen, tag | reinterpret_cast<std::uint64_t>(e), std::memory_order_acq_rel,
                                        std::memory_order_acquire)) {
-      // Counted after the fact: the receiver may already have taken it, and the count passes through -1 for a moment.
-      if (counts) p.queued_.fetch_add(1, std::memory_order_relaxed);
-      if (low == waiting) make_runnable(p);
+      if (low == waiting) make_runnable(p, counts);
+      else if (counts) p.arrived_.fetch_add(1, std::memory_order_relaxed);  // the receiver may have taken it by now
       return push_outcome::pushed;
     }
   }
 }
 
 // By who has taken the `waiting` mark away, and so owns the process until a worker runs it.
-void process_private::make_runnable(process& p) noexcept {
+void process_private::make_runnable(process& p, bool by_message) noexcept {
   if (by_thread(p)) {
+    if (by_message) p.arrived_.fetch_add(1, std::memory_order_relaxed);
     p.cold_->port->wake_from_outside();
     return;
   }
-  p.status_.store(static_cast<std::uint8_t>(process_status::runnable), std::memory_order_relaxed);
+  const auto runnable = static_cast<std::uint8_t>(process_status::runnable);
+  p.status_.store(by_message ? runnable | woken_by_message : runnable, std::memory_order_relaxed);
   p.core_->scheduler().schedule(p);
 }
 
@@ -119,7 +119,7 @@ envelope* process_private::take_message(process& p, wait_state& wait) {
     (before ? before->next : p.first_) = e->next;
     if (p.last_ == e) p.last_ = before;
     p.scanned_ = nullptr;
-    p.queued_.fetch_sub(1, std::memory_order_relaxed);
+    count_taken(p);
     // A taken call knows its node: dropping it unanswered answers the caller.
     e->next = e->kind == signal::call ? reinterpret_cast<envelope*>(p.core_) : nullptr;
     return e;
@@ -158,6 +158,7 @@ void process_private::run_slice(runnable& what) {
   auto& p = static_cast<process&>(what);
   process* outer = running_process();
   set_running_process(&p);
+  if (p.status_.load(std::memory_order_relaxed) & woken_by_message) count_arrived(p);
   p.status_.store(static_cast<std::uint8_t>(process_status::running), std::memory_order_relaxed);
   p.budget_ = slice_budget;
   for (;;) {

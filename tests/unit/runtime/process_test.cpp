@@ -1,6 +1,7 @@
 #include <atomic>
 
 #include "runtime_support.hpp"
+#include "sched/scheduler.hpp"
 
 namespace troupe::test {
 namespace {
@@ -351,6 +352,39 @@ TEST_F(RuntimeTest, ABoundedMailboxRefusesAndCounts) {
   });
   ASSERT_TRUE(refused) << refused.error().message();
   EXPECT_EQ(*refused, 7u);
+}
+
+// A node whose processes run when the test says so: what a process has not yet seen counts as waiting too.
+TEST(WaitingMessages, AreCountedFromTheSendUntilTheyAreTaken) {
+  auto still = detail::make_bare_node({.name = "still@localhost", .workers = 0});
+  const auto run_all = [&] {
+    while (still->core().scheduler().run_one()) {
+    }
+  };
+  const auto waiting = [&](pid p) { return still->core().summary(p).value().queued; };
+  pid taker = *spawn(*still, [](process& self) -> task<> {
+    while (true) (co_await self.receive<Pong>(wait_forever)).or_exit();
+  });
+  still->send(taker, Stop{});  // before it has run
+  EXPECT_EQ(waiting(taker), 1u);
+  run_all();
+  EXPECT_EQ(waiting(taker), 1u);  // it does not want that one
+
+  for (std::uint32_t sent = 1; sent <= 3; ++sent) {  // the first wakes it
+    still->send(taker, Pong{});
+    EXPECT_EQ(waiting(taker), 1 + sent);
+    EXPECT_EQ(to_string(still->core().summary(taker)->status), "runnable");
+  }
+  run_all();
+  EXPECT_EQ(waiting(taker), 1u);
+
+  auto watcher = still->make_handle().or_exit();
+  static_cast<void>(watcher->self().monitor(taker));  // a signal wakes it, and is no message
+  EXPECT_EQ(waiting(taker), 1u);
+  run_all();
+  EXPECT_EQ(waiting(taker), 1u);
+  still->exit(taker, exit_reason::kill());
+  run_all();
 }
 
 TEST_F(RuntimeTest, EncodeAlwaysSendsThroughTheCodec) {
