@@ -41,8 +41,9 @@ endif()
 set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
 
 # troupe_layer(NAME DIR dir [USES layers…] [LIBRARIES libs…] [COLD]): one static library per layer of a component, so
-# that a test links a layer with those below it and nothing above. A layer without sources yet is an interface. A COLD
-# one has no path that a message takes, and is compiled to be small: a node keeps in memory what it starts with.
+# that a test links a layer with those below it and nothing above. A layer without sources yet is an interface. No
+# message between C++ processes passes a COLD one: it is compiled to be small, as a node keeps in memory what it starts
+# with.
 function(troupe_layer name)
   cmake_parse_arguments(arg "COLD" "DIR" "USES;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${arg_DIR}/*.cpp)

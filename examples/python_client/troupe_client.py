@@ -9,7 +9,8 @@
 One thread (Node._run) owns the socket. Whatever waits does so in the threads of the program, and each function that
 others call gets a thread of its own, so work that takes its time stops no tick. Node._lock guards what they share.
 
-A node in one long file, beside the wire's forms in troupe_wire.py: a program takes it along by copying the two.
+Over 600 lines on purpose, as there is no package: a program takes the node along by copying this file and the wire's
+forms, troupe_wire.py.
 """
 import inspect
 import json
