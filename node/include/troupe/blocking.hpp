@@ -3,7 +3,8 @@
 // without holding anything up.
 //     auto text = co_await troupe::blocking(self, [&path] { return read_file(path); });
 // What the function throws is thrown here. If the process ends meanwhile, the function runs to its end and its result
-// is dropped: so capture by reference only what outlives that, or move values in (a named lambda; see style on GCC 12).
+// is dropped: so capture by reference only what outlives that. A lambda that owns what it captures gets a name first
+// (await_safe); one that cannot be copied is named as a std::move_only_function and moved in.
 // Under simulation it runs at once, in place.
 #include <exception>
 #include <functional>
@@ -73,7 +74,7 @@ class [[nodiscard]] blocking_awaiter : private detail::wait_state {
 };
 
 template <class F>
-  requires await_safe<F> || std::is_trivially_destructible_v<std::remove_cvref_t<F>>
+  requires await_safe<F>
 [[nodiscard]] blocking_awaiter<std::decay_t<F>> blocking(process& self, F&& work,
                                                          std::source_location where = std::source_location::current()) {
   return blocking_awaiter<std::decay_t<F>>(self, std::forward<F>(work), where);

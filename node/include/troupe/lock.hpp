@@ -62,12 +62,12 @@ class [[nodiscard]] guard {
 // The requester is the calling process.
 [[nodiscard]] task<result<guard>> acquire(process& self, value resource, duration within);
 
-// Runs `body`, a function `task<T>(process&)`, while the lock is held, and gives it back however that ends. result<T>:
-// errc::timeout when the lock was not given, and `body` has not run.
+namespace detail {
+
 template <class Body>
-auto trans(process& self, id what, Body body, duration within = wait_forever)
-    -> task<result<typename detail::task_result<std::invoke_result_t<Body&, process&>>::type>> {
-  using type = typename detail::task_result<std::invoke_result_t<Body&, process&>>::type;
+auto run_held(process& self, id what, Body body, duration within)
+    -> task<result<typename troupe::detail::task_result<std::invoke_result_t<Body&, process&>>::type>> {
+  using type = typename troupe::detail::task_result<std::invoke_result_t<Body&, process&>>::type;
   auto asking = set_lock(self, what, within);
   auto fence = co_await std::move(asking);
   if (!fence) co_return result<type>(fence.error());
@@ -79,6 +79,17 @@ auto trans(process& self, id what, Body body, duration within = wait_forever)
   } else {
     co_return result<type>(co_await std::move(running));
   }
+}
+
+}  // namespace detail
+
+// Runs `body`, a function `task<T>(process&)`, while the lock is held, and gives it back however that ends. result<T>:
+// errc::timeout when the lock was not given, and `body` has not run. A lambda that owns what it captures is named
+// first.
+template <class Body>
+  requires await_safe<Body>
+[[nodiscard]] auto trans(process& self, id what, Body&& body, duration within = wait_forever) {
+  return detail::run_held<std::decay_t<Body>>(self, std::move(what), std::forward<Body>(body), within);
 }
 
 // What is held and who waits, on all nodes: {locks = {{resource, requester, pid, state = "held"|"waits", fence |

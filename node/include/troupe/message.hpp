@@ -61,6 +61,7 @@ struct message_type {
   std::uint32_t size = 0;
   void (*destroy)(void* payload) noexcept = nullptr;
   void (*encode)(const void* payload, writer& w) = nullptr;
+  bool inside_node = false;  // it holds what does not travel
 };
 
 template <class T>
@@ -82,7 +83,10 @@ constexpr auto encoder_of() -> void (*)(const void*, writer&) {
   else return nullptr;  // what only the runtime sees
 }
 template <class T>
-inline constexpr message_type type_of{tag_of<T>(), sizeof(T), &destroy_payload<T>, encoder_of<T>()};
+inline constexpr message_type type_of{tag_of<T>(), sizeof(T), &destroy_payload<T>, encoder_of<T>(),
+                                      requires {typename T::troupe_inside_node;
+}  // namespace detail
+};  // namespace troupe
 
 // Still in msgpack, as it came from another node; converted at the first look. A long message keeps the buffer that it
 // came in, a short one lies behind this, in the same block.
@@ -168,10 +172,21 @@ template <class T>
 concept sendable = tagged<std::remove_cvref_t<T>> || std::same_as<std::remove_cvref_t<T>, value> ||
                    requires { typename std::remove_cvref_t<T>::troupe_builtin_message; };
 
-// GCC 12 destroys *aggregate* temporaries of an await expression twice. Awaiting functions take only what is safe.
+namespace detail {
+
+// A lambda's type, as far as C++23 can tell: one that captures is a class that cannot be assigned and cannot be made
+// from nothing.
 template <class T>
-concept await_safe = std::is_lvalue_reference_v<T> || !std::is_aggregate_v<std::remove_cvref_t<T>> ||
-                     std::is_trivially_destructible_v<std::remove_cvref_t<T>>;
+concept closure_like = std::is_class_v<T> && !std::is_default_constructible_v<T> && !std::is_copy_assignable_v<T> &&
+                       !std::is_move_assignable_v<T>;
+
+}  // namespace detail
+
+// GCC 12 destroys temporaries of an await expression twice when they are aggregates or lambdas whose captures have a
+// destructor. Awaiting functions take only what is safe; whatever else there is gets a name first, and is given by it.
+template <class T>
+concept await_safe = std::is_lvalue_reference_v<T> || std::is_trivially_destructible_v<std::remove_cvref_t<T>> ||
+                     !(std::is_aggregate_v<std::remove_cvref_t<T>> || detail::closure_like<std::remove_cvref_t<T>>);
 
 // Delivered when a monitored process ended: in Lua {"DOWN", ref, "process", pid, reason}. For a monitor by name `name`
 // is set and the fourth item is {name, node}.

@@ -52,6 +52,7 @@ template <class R = value>
 }
 
 template <class R = value, sendable Request>
+  requires await_safe<Request>
 [[nodiscard]] task<std::vector<node_reply<R>>> multi_call(process& self, std::vector<std::string> nodes,
                                                           const std::string& name, Request&& request,
                                                           duration limit = default_call_time) {

@@ -3,7 +3,7 @@
 //
 // Threads: every member below is called by the process's own code only. Other processes and threads reach it by its pid
 // (<troupe/spawn.hpp>, <troupe/handle.hpp>, <troupe/node.hpp>).
-// Sources of the semantics: erlang(3) send, link, monitor, exit, process_flag, register; features.md A.2, A.3.
+// Sources of the semantics: erlang(3) send, link, monitor, exit, process_flag, register.
 #include <atomic>
 #include <exception>
 #include <functional>
@@ -209,12 +209,13 @@ class process : public detail::runnable {
                                            std::source_location where = std::source_location::current()) noexcept {
     return receive_awaiter<T>(*this, limit, where);
   }
-  // The oldest message for which `predicate(const message&)` says yes. Capture by reference only (style: GCC 12). What
-  // it throws, this await throws; the message stays.
+  // The oldest message for which `predicate(const message&)` says yes. What it throws, this await throws; the
+  // message stays. A lambda that owns what it captures gets a name first (await_safe).
   template <class Predicate>
-  [[nodiscard]] receive_if_awaiter<Predicate> receive_if(Predicate predicate, duration limit,
-                                                         std::source_location where = std::source_location::current()) {
-    return receive_if_awaiter<Predicate>(*this, std::move(predicate), limit, where);
+    requires await_safe<Predicate>
+  [[nodiscard]] receive_if_awaiter<std::decay_t<Predicate>> receive_if(
+      Predicate&& predicate, duration limit, std::source_location where = std::source_location::current()) {
+    return receive_if_awaiter<std::decay_t<Predicate>>(*this, std::forward<Predicate>(predicate), limit, where);
   }
   [[nodiscard]] std::size_t waiting_messages() const noexcept;
   // Answers a call. The caller may be gone: then nothing happens.

@@ -206,7 +206,8 @@ struct ask_childspec {  // -> child_spec_info
 };
 struct ask_start_child {  // -> pid, or nil when the start said ignore
   std::string id;
-  std::shared_ptr<const child_spec> spec;  // does not travel: only inside a node
+  using troupe_inside_node = void;
+  std::shared_ptr<const child_spec> spec;  // does not travel
   TROUPE_MESSAGE(ask_start_child, "supervisor.start_child", id)
 };
 
@@ -222,7 +223,9 @@ struct ask_start_child {  // -> pid, or nil when the start said ignore
 // errc: not_found.
 [[nodiscard]] call_awaiter<child_spec_info> get_childspec(process& self, address supervisor, std::string id);
 // Adds a child behind the others. errc: already_started (the text is the pid) or name_taken (known, not running) when
-// the id is there; exited with the reason of a start that failed, which leaves no specification.
-[[nodiscard]] call_awaiter<std::optional<pid>> start_child(process& self, address supervisor, child_spec spec);
+// the id is there; exited with the reason of a start that failed, which leaves no specification. A specification gets a
+// name first (await_safe).
+[[nodiscard]] call_awaiter<std::optional<pid>> start_child(process& self, address supervisor, const child_spec& spec);
+call_awaiter<std::optional<pid>> start_child(process& self, address supervisor, child_spec&& spec) = delete;
 
 }  // namespace troupe

@@ -149,7 +149,7 @@ task<outcome<R>> next_of(process& self, std::shared_ptr<stream_state<R>> stream)
 
 }  // namespace detail
 
-// Owner: the process that made it.
+// Owner: the process that made it. It has a name before `next` is awaited, as an async_task has.
 template <class R>
 class [[nodiscard]] task_stream {
  public:
@@ -159,7 +159,7 @@ class [[nodiscard]] task_stream {
   task_stream(task_stream&&) noexcept = default;
   task_stream& operator=(task_stream&&) noexcept = default;
   // The outcome of one more item; none: there are no more, or one was late and ended the stream.
-  [[nodiscard]] task<std::optional<result<R>>> next(process& self) { return detail::next_of<R>(self, state_); }
+  [[nodiscard]] task<std::optional<result<R>>> next(process& self) & { return detail::next_of<R>(self, state_); }
 
  private:
   std::shared_ptr<detail::stream_state<R>> state_;

@@ -190,7 +190,8 @@ concept task_work = std::invocable<F&, process&> || std::invocable<F&>;
 
 }  // namespace detail
 
-// A task under way. Owner: the process that began it. Move-only.
+// A task under way. Owner: the process that began it. Move-only. It has a name before it is awaited: `await` and its
+// kin refuse a temporary, since a lambda that began it would be one of the same expression (await_safe).
 template <class R = value>
 class [[nodiscard]] async_task {
  public:
@@ -214,26 +215,26 @@ class [[nodiscard]] async_task {
   std::uint64_t notify(troupe::process& self) { return detail::notify_of(self, *call_); }
 
   // errc::timeout: it runs on, to be yielded or shut down; `.or_exit()` on the result ends both, as in Elixir.
-  [[nodiscard]] task<result<R>> await(troupe::process& self, duration limit = default_call_time) {
+  [[nodiscard]] task<result<R>> await(troupe::process& self, duration limit = default_call_time) & {
     return detail::await_task<R>(self, call_, owner_, limit, std::exchange(awaited_, true));
   }
   // None: not yet.
-  [[nodiscard]] task<std::optional<result<R>>> yield(troupe::process& self, duration limit = default_call_time) {
+  [[nodiscard]] task<std::optional<result<R>>> yield(troupe::process& self, duration limit = default_call_time) & {
     return detail::yield_task<R>(self, call_, owner_, limit);
   }
   // Unlinks it, has it end with `shutdown`, kills it after `limit` (0: at once). An outcome that slipped in is given,
   // also the reason of a crash; none: it was ended.
   [[nodiscard]] task<std::optional<result<R>>> shutdown(troupe::process& self,
-                                                        duration limit = std::chrono::seconds(5)) {
+                                                        duration limit = std::chrono::seconds(5)) & {
     return detail::shutdown_task<R>(self, call_, owner_, limit);
   }
   // Task.yield(task, limit) || Task.shutdown(task, stop_within)
   [[nodiscard]] task<std::optional<result<R>>> yield_or_shutdown(troupe::process& self, duration limit,
-                                                                 duration stop_within = std::chrono::seconds(5)) {
+                                                                 duration stop_within = std::chrono::seconds(5)) & {
     return detail::yield_then_shutdown<R>(self, call_, owner_, limit, stop_within);
   }
   // Unlinks it and lets it run on; its outcome, if it is there, is given, else dropped.
-  [[nodiscard]] task<std::optional<result<R>>> ignore(troupe::process& self) {
+  [[nodiscard]] task<std::optional<result<R>>> ignore(troupe::process& self) & {
     return detail::ignore_task<R>(self, call_, owner_);
   }
 
@@ -334,9 +335,10 @@ template <detail::rpc_argument... Args>
                                   default_call_time);
 }
 template <detail::task_work F>
-[[nodiscard]] task<result<pid>> start_task(process& self, address supervisor, F work) {
-  return detail::start_task_child(self, std::move(supervisor), detail::task_order(detail::work_from(std::move(work))),
-                                  default_call_time);
+  requires await_safe<F>
+[[nodiscard]] task<result<pid>> start_task(process& self, address supervisor, F&& work) {
+  detail::task_order what(detail::work_from<std::decay_t<F>>(std::forward<F>(work)));
+  return detail::start_task_child(self, std::move(supervisor), std::move(what), default_call_time);
 }
 [[nodiscard]] task<result<std::vector<pid>>> task_children(process& self, address supervisor);
 

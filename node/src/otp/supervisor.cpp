@@ -141,9 +141,9 @@ call_awaiter<void> delete_child(process& self, address supervisor, std::string i
 call_awaiter<child_spec_info> get_childspec(process& self, address supervisor, std::string id) {
   return call<child_spec_info>(self, std::move(supervisor), ask_childspec(std::move(id)));
 }
-call_awaiter<std::optional<pid>> start_child(process& self, address supervisor, child_spec spec) {
+call_awaiter<std::optional<pid>> start_child(process& self, address supervisor, const child_spec& spec) {
   ask_start_child ask(spec.id);
-  ask.spec = std::make_shared<const child_spec>(std::move(spec));
+  ask.spec = std::make_shared<const child_spec>(spec);
   return call<std::optional<pid>>(self, std::move(supervisor), std::move(ask));
 }
 
