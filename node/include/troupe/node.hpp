@@ -1,6 +1,6 @@
 #pragma once
 // A node: a machine for processes, and when it has a name, a member of a cluster. An object: a program may hold
-// several, and one made by hand touches no signal, no stdio, no resource limit and no main loop (design D13).
+// several, and one made by hand touches no signal, no stdio, no resource limit and no main loop (node/DESIGN.md).
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -57,7 +57,7 @@ struct node_options {
   limits wire;
   // A process that holds its worker longer is reported in the log while it does, with pid, name and entry. 0: never.
   duration stall_after = std::chrono::milliseconds(100);
-  bool encode_always = false;             // for tests: local messages go through the codec too
+  bool encode_always = false;             // for tests: local messages, calls and replies are encoded too
   std::shared_ptr<troupe::clock> clock;   // empty: the system's
   std::shared_ptr<random_source> random;  // empty: the system's
   std::shared_ptr<log_sink> log;          // empty: lines are dropped (run() gives its own)

@@ -22,6 +22,7 @@ struct task_run {
   std::uint64_t id = 0;
   std::string function;  // of the catalogue; empty: `near`
   value arguments;
+  using troupe_inside_node = void;
   std::shared_ptr<near_work> near;  // does not travel
   TROUPE_MESSAGE(task_run, "task.run", keeper, id, function, arguments)
 };
@@ -52,6 +53,7 @@ struct task_end {
 struct ask_start_task {
   std::string function;
   value arguments;
+  using troupe_inside_node = void;
   std::shared_ptr<near_work> near;  // does not travel
   TROUPE_MESSAGE(ask_start_task, "task.start_child", function, arguments)
 };

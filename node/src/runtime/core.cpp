@@ -221,6 +221,19 @@ bool core::set_trace(pid p, std::uint8_t flags) {
 
 // -- signals
 
+namespace {
+
+// As it would arrive on another node, but for what cannot leave this one.
+void encode_content(envelope*& e) {
+  const bool has_content = e->kind == signal::message || e->kind == signal::call || e->kind == signal::reply;
+  if (!has_content || !e->type || !e->type->encode || e->type->inside_node || e->type == &wire_type) return;
+  wire_buffer out;
+  e->type->encode(e->payload(), *wire_writer(out));
+  replace_envelope(e, make_wire_envelope(e->kind, out.data()));
+}
+
+}  // namespace
+
 errc core::deliver(pid to, envelope* e) {
   if (!is_local(to)) {
     if (router_ && to && to.node() != life_->name) return router_->route(to, e);
@@ -229,12 +242,7 @@ errc core::deliver(pid to, envelope* e) {
     return why;
   }
   process* p = slot(to.id());
-  if (p && options_.node.encode_always && e->kind == signal::message && e->type && e->type->encode &&
-      e->type != &wire_type) {
-    wire_buffer out;
-    e->type->encode(e->payload(), *wire_writer(out));
-    replace_envelope(e, make_wire_envelope(e->kind, out.data()));
-  }
+  if (p && options_.node.encode_always) encode_content(e);
   push_outcome outcome =
       p ? process_private::push(*p, static_cast<std::uint32_t>(to.id() >> 32), e) : push_outcome::dead;
   if (outcome == push_outcome::pushed) return errc::none;

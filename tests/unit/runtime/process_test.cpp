@@ -387,6 +387,18 @@ TEST(WaitingMessages, AreCountedFromTheSendUntilTheyAreTaken) {
   run_all();
 }
 
+struct Half {
+  int field = 0;
+  int beside = 0;
+  TROUPE_MESSAGE(Half, "half", field)
+};
+struct Near {
+  using troupe_inside_node = void;
+  int field = 0;
+  int beside = 0;
+  TROUPE_MESSAGE(Near, "near", field)
+};
+
 TEST_F(RuntimeTest, EncodeAlwaysSendsThroughTheCodec) {
   detail::bare_node_options options;
   options.name = "coded@localhost";
@@ -399,6 +411,29 @@ TEST_F(RuntimeTest, EncodeAlwaysSendsThroughTheCodec) {
   EXPECT_EQ(got->peek()->type, &detail::wire_type);
   EXPECT_EQ(got->to_value().print(), R"({"put", {key = "k", text = "v"}})");
   EXPECT_EQ(got->as<Put>().text, "v");
+
+  // Of a message that was moved, what is no field would be there too.
+  const pid answering = here->spawn([](process& self) -> task<> {
+    for (;;) {
+      auto asked = (co_await self.receive(wait_forever)).or_exit();
+      Half half(asked.as<Half>().field);
+      half.beside = asked.as<Half>().beside + 10;
+      self.reply(asked, std::move(half));
+    }
+  });
+  Half request(1);
+  request.beside = 5;
+  auto reply = here->call<Half>(answering, std::move(request), patience);
+  ASSERT_TRUE(reply) << reply.error().message();
+  EXPECT_EQ(reply->field, 1);
+  EXPECT_EQ(reply->beside, 0);
+
+  Near near(2);
+  near.beside = 7;
+  here->send(here->id(), std::move(near));
+  got = here->receive(patience);
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->as<Near>().beside, 7);  // says that it stays inside the node
 }
 
 TEST_F(RuntimeTest, StalePidsReachNobody) {
