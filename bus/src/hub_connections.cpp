@@ -1,6 +1,8 @@
 // A connection from `up` to `down`: its frames, its credit, its ticks, its goodbye.
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 #include "hub_core.hpp"
 #include "quoted.hpp"
 
@@ -39,7 +41,8 @@ connection& hub_core::bring_up(half& h) {
   drop_half(c.pipe);
   const connection_id id = c.info.id;
   connections_.emplace(id, std::move(made));
-  by_pipe_.emplace(c.pipe, &c);
+  const bool fresh = by_pipe_.emplace(c.pipe, &c).second;
+  TROUPE_EXPECT(fresh, "pipe", c.pipe, "connection", id);  // `end` comes first: one pipe, one connection
   by_name_.insert_or_assign(c.info.who.name, &c);
   {
     std::unique_lock lock(gates_mutex_);
@@ -164,6 +167,7 @@ bool hub_core::on_control(connection& c, const control& one) {
 void hub_core::end(connection& c, const error& reason, bool tell) {
   const connection_id id = c.info.id;
   const pipe_id pipe = c.pipe;
+  TROUPE_EXPECT(loop_.inside(), "connection", id);
   loop_.cancel(c.tick);
   if (c.probe != 0) loop_.cancel(c.probe);
   if (c.leave != 0) loop_.cancel(c.leave);
@@ -179,6 +183,7 @@ void hub_core::end(connection& c, const error& reason, bool tell) {
   if (auto named = by_name_.find(c.info.who.name); named != by_name_.end() && named->second == &c)
     by_name_.erase(named);
   auto node = connections_.extract(id);
+  TROUPE_EXPECT(!node.empty(), "connection", id);  // it ends once
   if (tell) {
     send_control(c, {.kind = control::what::bye, .reason = reason});
     farewell last{.wire = c.wire};

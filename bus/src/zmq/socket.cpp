@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+
+#include <troupe/expect.hpp>
 
 namespace troupe::bus::internal {
 
@@ -57,7 +58,9 @@ zmq_socket_handle& zmq_socket_handle::operator=(zmq_socket_handle&& other) noexc
   return *this;
 }
 
-void zmq_socket_handle::check_thread() const { assert(!context_ || context_->on().inside()); }
+void zmq_socket_handle::check_thread() const {
+  TROUPE_EXPECT(!context_ || context_->on().inside());  // sockets belong to the loop that made them
+}
 
 void zmq_socket_handle::close() {
   if (socket_ == nullptr) return;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include <troupe/expect.hpp>
+
 namespace troupe::internal {
 
 std::string claim_key(bool lock, const value& name) {
@@ -29,6 +31,7 @@ bool claim_table::erase(const std::string& owner, const std::string& key, std::u
       found->second, [&](const held& one) { return one.owner == owner && (number == 0 || one.what.number == number); });
   if (gone == 0) return false;
   auto owned = by_owner_.find(owner);
+  TROUPE_EXPECT(owned != by_owner_.end(), "owner", owner);  // `put` enters a claim in both tables
   owned->second.erase(key);
   if (owned->second.empty()) by_owner_.erase(owned);
   if (found->second.empty()) keys_.erase(found);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 namespace troupe::internal {
 namespace {
 
@@ -36,7 +38,9 @@ void timer_heap::settle(std::size_t at, const timer_entry& given) noexcept {
 void timer_heap::put(timer_entry entry) {
   entry.order = order_++;
   if (entry.owner && entry.owner->timer_place != 0) {
-    settle(entry.owner->timer_place - 1, entry);
+    const std::size_t at = entry.owner->timer_place - 1;
+    TROUPE_EXPECT(at < entries_.size() && entries_[at].owner == entry.owner, "at", at, "entries", entries_.size());
+    settle(at, entry);
     return;
   }
   entries_.push_back(entry);
@@ -51,7 +55,10 @@ void timer_heap::remove_at(std::size_t at) noexcept {
 }
 
 void timer_heap::remove(runnable& owner) noexcept {
-  if (owner.timer_place != 0) remove_at(owner.timer_place - 1);
+  if (owner.timer_place == 0) return;
+  const std::size_t at = owner.timer_place - 1;
+  TROUPE_EXPECT(at < entries_.size() && entries_[at].owner == &owner, "at", at, "entries", entries_.size());
+  remove_at(at);
 }
 
 void timer_heap::remove_all(const void* context) {
