@@ -46,6 +46,7 @@ struct command {
 [[nodiscard]] command shell_command();
 [[nodiscard]] command remote_command();
 [[nodiscard]] command keygen_command();
+[[nodiscard]] command tidy_command();
 [[nodiscard]] command version_command();
 
 // The rows that every command with a NODE has: --timeout, --cookie-file, and with `json` --json.

@@ -44,6 +44,7 @@ const std::vector<command>& commands() {
     made.insert(made.end() - 2, config_explain_command());
     for (command& each : release_commands()) made.push_back(std::move(each));
     made.push_back(keygen_command());
+    made.push_back(tidy_command());
     made.push_back(version_command());
     return made;
   }();
