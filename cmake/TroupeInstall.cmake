@@ -42,6 +42,14 @@ if(helpers)
   install(FILES ${helpers} DESTINATION ${package_dir})
 endif()
 
+# The pages that comments of installed headers name, in the places that they name.
+foreach(page IN ITEMS bus/DESIGN.md bus/PROTOCOL.md node/DESIGN.md node/GLOBAL.md node/OTP.md node/README.md
+    node/SHELL.md node/TRACE.md release/DESIGN.md release/README.md)
+  cmake_path(GET page PARENT_PATH folder)
+  install(FILES ${PROJECT_SOURCE_DIR}/${page} DESTINATION ${CMAKE_INSTALL_DOCDIR}/${folder})
+endforeach()
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
 foreach(tool IN ITEMS troupe troupe_tool)
   if(TARGET ${tool})
     get_target_property(type ${tool} TYPE)

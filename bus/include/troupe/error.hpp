@@ -73,7 +73,7 @@ class error {
   [[nodiscard]] std::string name() const;     // "timeout", or "error_999" for a number this version does not know
   [[nodiscard]] std::string message() const;  // "timeout: no answer within 5 s"
 
-  // May the asked function have run although no answer came? (features.md row B131)
+  // May the asked function have run although no answer came?
   [[nodiscard]] bool maybe_executed() const noexcept {
     return is_record() ? at().maybe_executed : (word_ & executed_bit) != 0;
   }

@@ -130,7 +130,7 @@ inline value::~value() = default;
 inline value::value(troupe::list items) noexcept : data_(std::move(items)) {}
 inline value::value(troupe::map entries) noexcept : data_(std::move(entries)) {}
 
-// map_of({{"a", 1}, {"b", "x"}}): never write the braces inside an await expression (style: GCC 12 refuses them).
+// map_of({{"a", 1}, {"b", "x"}}): never write the braces inside an await expression (GCC 12 refuses them).
 [[nodiscard]] inline value map_of(std::initializer_list<std::pair<std::string_view, value>> entries) {
   map result;
   result.reserve(entries.size());

@@ -1,5 +1,5 @@
 #pragma once
-// A socket in the loop: the one place that knows the rules of ZMQ_FD (pitfalls of libzmq: the descriptor is an edge,
+// A socket in the loop: the one place that knows the rules of ZMQ_FD (bus/DESIGN.md, libzmq: the descriptor is an edge,
 // and every call on the socket may eat it).
 #include <vector>
 

@@ -157,7 +157,7 @@ result<endpoint> pipes::listen(const endpoint& where) {
   address at;
   if (where.kind == endpoint::scheme::ipc) {
     at = unix_address(where.host);
-    ::unlink(where.host.c_str());  // of a former life: whose name this is, is settled by a lock (design D5)
+    ::unlink(where.host.c_str());  // of a former life: whose name this is, is settled by a lock (bus/DESIGN.md, Trust)
   } else {
     auto found = tcp_address(where, AI_PASSIVE);
     if (!found) return error(errc::io, found.error().text());

@@ -1,6 +1,6 @@
 #pragma once
-// Configuration is data with a schema (design D10): the program declares its keys, a TOML file and the command line
-// give values, and whatever the schema refuses is an error of the start that names file, line and key.
+// Configuration is data with a schema (node/DESIGN.md, Configuration): the program declares its keys, a TOML file and
+// the command line give values, and whatever the schema refuses is an error of the start that names file, line and key.
 //     troupe::config_schema keys;
 //     keys.time("exercise.tick", 500ms, "how often the simulated user acts").between(1ms, 1h);
 //     …

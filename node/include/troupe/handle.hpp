@@ -1,5 +1,6 @@
 #pragma once
-// A thread of the program takes part: a pid with a mailbox that the thread reads when it likes (design D13).
+// A thread of the program takes part: a pid with a mailbox that the thread reads when it likes (node/DESIGN.md, A node
+// in a program).
 //     auto here = node->make_handle().or_exit();
 //     auto total = here->call<Total>("counter", Read{"apples"}, 500ms);      // result<Total>
 //     poll(here->fd()) in a loop of your own, then here->receive(0s).

@@ -1,5 +1,6 @@
 #pragma once
-// Structured log lines: a message and fields, which stay values until the log thread formats them (design D12).
+// Structured log lines: a message and fields, which stay values until the log thread formats them (node/DESIGN.md,
+// Logs).
 //     self.log().info("stored", {{"key", key}, {"version", 3}});
 #include <initializer_list>
 #include <string_view>

@@ -1,6 +1,6 @@
 #pragma once
-// Looking at messages, calls and lives of processes while they run (design D8): by process × pattern, always under a
-// budget, in sessions that end with whoever asked for them and disturb nobody when they are slow to read.
+// Looking at messages, calls and lives of processes while they run (node/DESIGN.md, Tracing): by process × pattern,
+// always under a budget, in sessions that end with whoever asked for them and disturb nobody when slow to read.
 //     trace::spec what;
 //     what.processes = {"exercise.calculator"};      // a name, followed across restarts
 //     what.receive = true;

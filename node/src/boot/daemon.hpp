@@ -1,6 +1,6 @@
 #pragma once
 // `--daemon`: this program once more, in a session of its own, waited for until it is ready. By posix_spawn, never by
-// fork: at that point neither a thread nor a zmq context exists, and none may (pitfalls: fork).
+// fork: at that point neither a thread nor a zmq context exists, and none may (bus/DESIGN.md, libzmq).
 #include <string>
 #include <vector>
 

@@ -1,6 +1,6 @@
 #pragma once
 // Where log lines end: a terminal or a rotating file. spdlog's synchronous sinks, used by the log thread alone; none of
-// its registry, its thread pool or its loggers (pitfalls: they outlive nodes and block workers).
+// its registry, its thread pool or its loggers (node/DESIGN.md, Logs: they outlive nodes and block workers).
 #include <cstddef>
 #include <filesystem>
 #include <memory>

@@ -1,5 +1,6 @@
 #pragma once
-// The log of a node: a bounded queue, one writer thread, and the outputs that the configuration asks for (design D12).
+// The log of a node: a bounded queue, one writer thread, and the outputs that the configuration asks for
+// (node/DESIGN.md, Logs).
 //
 // Make it after the program has become a daemon: a thread does not survive a fork.
 //

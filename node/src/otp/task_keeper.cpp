@@ -4,7 +4,7 @@
 // * Between the owner and the task stands a *keeper*, a process of the owner's node. It is linked to the owner (by
 //   `async`) and to the task, so that the end of either reaches the other, and it alone decides what the outcome is: it
 //   reads what the task says and how it ends in the order in which that was sent, so nothing can slip by between a
-//   deadline and an answer (A116).
+//   deadline and an answer.
 //       starting --task_started--> running --task_done / its end--> settled
 //          | task_refused, end of the supervisor ----------------------^
 //       task_end may come in either: `shutdown` to the task, at the deadline `kill`, then settled as stopped.

@@ -179,7 +179,8 @@ class scheduler {
   std::size_t inside_ = 0;  // threads that have not ended
 };
 
-// A process-wide notion of "the worker that this thread is"; null elsewhere. Not inline: see style on thread_local.
+// A process-wide notion of "the worker that this thread is"; null elsewhere. Not inline: thread-local
+// storage must not be cached across a suspension.
 [[nodiscard]] worker* current_worker() noexcept;
 
 // Starts a thread with all signals blocked and a name for ps and gdb.

@@ -1,4 +1,4 @@
-// The wire reader against bytes that no writer of ours makes, and the limits of pitfalls 3.
+// The wire reader against bytes that no writer of ours makes, and the limits of bus/DESIGN.md, Values.
 #include <troupe/wire.hpp>
 
 #include <gtest/gtest.h>

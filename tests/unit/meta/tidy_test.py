@@ -46,6 +46,17 @@ class Tidy(unittest.TestCase):
         self.assertEqual(lines, {f"{path}:{one}" for one in expected})
         self.assertEqual(code, 1 if expected else 0)
 
+    def test_references_lead_somewhere(self):
+        page = {"bus/DESIGN.md": "# Design\n\n## Trust, and more\n[here](#trust-and-more) [up](../README.md)\n",
+                "README.md": "[design](bus/DESIGN.md#trust-and-more)\n```cpp\nf([](int) {});\n```\n"}
+        self.found("bus/src/a.cpp", "// See bus/DESIGN.md, Trust, and DESIGN.md.\n", beside=page)
+        self.found("bus/src/a.cpp", "// See bus/OTHER.md.\n", "1: [reference]", beside=page)
+        self.found("bus/src/a.cpp", "// See bus/DESIGN.md, Faith.\n", "1: [reference]", beside=page)
+        self.found("bus/src/a.cpp", "int x;  // (design D" + "5)\n// pitfalls" + " 3\n", "1: [reference]",
+                   "2: [reference]", beside=page)
+        self.found("bus/README.md", "[a](nowhere.md) [b](DESIGN.md#nothing) [c](DESIGN.md#design)\n[d](#none)\n",
+                   "1: [reference]", "2: [reference]", beside=page)
+
     def body(self, statements, *expected):
         text = "troupe::task<> run(troupe::process& self) {\n" + textwrap.dedent(statements).strip() + "\n}\n"
         self.found("node/src/otp/body.cpp", text, *expected)

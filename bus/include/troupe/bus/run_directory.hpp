@@ -1,6 +1,6 @@
 #pragma once
-// The folder by which programs of one user on one host find each other's nodes (design D5). No port mapper: a node that
-// lives holds a lock, and its files say the rest.
+// The folder by which programs of one user on one host find each other's nodes (bus/DESIGN.md, Trust). No port mapper:
+// a node that lives holds a lock, and its files say the rest.
 #include <cstdint>
 #include <filesystem>
 #include <memory>

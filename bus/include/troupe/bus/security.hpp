@@ -1,5 +1,5 @@
 #pragma once
-// Who a node says it is, and the secrets by which nodes and tools trust each other (design D5).
+// Who a node says it is, and the secrets by which nodes and tools trust each other (bus/DESIGN.md, Trust).
 #include <cstdint>
 #include <filesystem>
 #include <memory>
