@@ -157,6 +157,8 @@ template <class T, class... Args>
 [[nodiscard]] envelope* make_wire_envelope(signal kind, troupe::bytes&& whole, std::span<const std::byte> content);
 [[nodiscard]] envelope* make_wire_envelope(signal kind, std::span<const std::byte> content);
 [[nodiscard]] value envelope_value(const envelope& e);
+// Its tag, or the text that its list begins with, as it lies in the payload: neither decoded nor copied. Empty: none.
+[[nodiscard]] std::string_view tag_in_place(const envelope& e) noexcept;
 // The payload as a T: in place when it is one, converted (once, in place of the old) from wire bytes, from a value, or
 // from another type with the same tag. nullptr, and `why` when given, when it does not fit.
 template <class T>
@@ -192,6 +194,7 @@ concept await_safe = std::is_lvalue_reference_v<T> || std::is_trivially_destruct
 // is set and the fourth item is {name, node}.
 struct down {
   using troupe_builtin_message = void;
+  static constexpr std::string_view troupe_first_word = "DOWN";
   down() = default;
   down(ref monitor_given, pid process_given, exit_reason reason_given)
       : monitor(monitor_given), process(process_given), reason(std::move(reason_given)) {}
@@ -204,6 +207,7 @@ struct down {
 // Delivered instead of ending a process that traps exits: in Lua {"EXIT", pid, reason}.
 struct exit_message {
   using troupe_builtin_message = void;
+  static constexpr std::string_view troupe_first_word = "EXIT";
   exit_message() = default;
   exit_message(pid from_given, exit_reason reason_given) : from(from_given), reason(std::move(reason_given)) {}
   pid from;

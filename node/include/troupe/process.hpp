@@ -116,10 +116,12 @@ class [[nodiscard]] receive_awaiter : private detail::wait_state {
   result<T> await_resume();
 
  private:
+  static constexpr bool may_fail = !std::same_as<T, message> && !tagged<T>;  // it looks into what waits
+
   bool suspend(std::coroutine_handle<> caller);
   static bool fits(detail::wait_state& self, detail::envelope& candidate);
   process& self_;
-  [[no_unique_address]] std::conditional_t<std::same_as<T, message>, detail::cannot_fail, std::exception_ptr> failure_;
+  [[no_unique_address]] std::conditional_t<may_fail, std::exception_ptr, detail::cannot_fail> failure_;
 };
 
 // The same with a predicate on the whole message.
@@ -237,22 +239,26 @@ class process : public detail::runnable {
   timer send_after(duration delay, const address& to, T&& content) {
     return start_timer(delay, duration::zero(), to, message(std::forward<T>(content)));
   }
-  // Repeats until cancelled or until this process ends. T must be copyable: it is sent as a value each time.
+  // Repeats until cancelled or until this process ends, on the beat: due, due + period, …; a beat that was missed by a
+  // whole period is skipped and counted (`timers_skipped`), not made up for. T must be copyable: it is sent as a value
+  // each time. A period that is not above zero ends this process with bad_argument.
   template <sendable T>
   timer send_interval(duration period, const address& to, T&& content) {
-    return start_timer(period, period, to, message(std::forward<T>(content)));
+    return start_interval(period, to, message(std::forward<T>(content)));
   }
   bool cancel(timer t);  // false when it has fired for the last time already
 
   // -- links and monitors
-  void link(pid other);                // a dead or unreachable one answers with an exit signal noproc or noconnection
-  void unlink(pid other);              // when it returns, no exit signal of `other` reaches this process by that link
+  void link(pid other);    // a dead, empty or unreachable one answers with an exit signal noproc or noconnection
+  void unlink(pid other);  // when it returns, no exit signal of `other` reaches this process by that link
   ref monitor(const address& target);  // exactly one `down` per monitor
   void demonitor(ref monitor);         // and no `down` of it afterwards, not even one already waiting
   void trap_exits(bool on) noexcept;
   [[nodiscard]] bool traps_exits() const noexcept;
   [[noreturn]] void exit(exit_reason reason = exit_reason::normal());  // ends this process, wherever it is called
-  void exit(pid other, exit_reason reason);                            // erlang:exit/2; "kill" cannot be trapped
+  // erlang:exit/2; "kill" cannot be trapped. To itself it acts at once: a process that traps exits has the message when
+  // this returns, any other one ends here.
+  void exit(pid other, exit_reason reason);
 
   // -- names
   // errc: name_taken, already_named, bad_name, noproc
@@ -278,6 +284,7 @@ class process : public detail::runnable {
   friend class detail::core;
   process() = default;
   timer start_timer(duration first, duration period, const address& to, message content);
+  timer start_interval(duration period, const address& to, message content);
 
   // Small, because there may be a million: what not every process has lives in `cold_`.
   std::atomic<std::uint64_t> inbox_{0};
@@ -331,15 +338,15 @@ template <class T>
 bool receive_awaiter<T>::fits(detail::wait_state& self, detail::envelope& candidate) {
   if constexpr (std::same_as<T, message>) {
     return true;
+  } else if constexpr (tagged<T>) {
+    return candidate.type == &detail::type_of<T> || detail::tag_in_place(candidate) == T::troupe_tag();
   } else {
     if (candidate.type == &detail::type_of<T>) return true;
-    if constexpr (tagged<T>) {  // thousands may lie there that are something else, and say so
-      if (!candidate.type->tag.empty()) return candidate.type->tag == T::troupe_tag();
+    // Thousands may lie there that are something else: its first word says so, where it lies.
+    if constexpr (requires { T::troupe_first_word; }) {
+      if (detail::tag_in_place(candidate) != T::troupe_first_word) return false;
     }
-    auto is_one = [](const message& view) {
-      if constexpr (tagged<T>) return view.tag() == T::troupe_tag();
-      else return static_cast<bool>(from_value<T>(view.to_value()));
-    };
+    auto is_one = [](const message& view) { return static_cast<bool>(from_value<T>(view.to_value())); };
     return detail::test_waiting(self, candidate, static_cast<receive_awaiter&>(self).failure_, is_one);
   }
 }
@@ -354,7 +361,7 @@ bool receive_awaiter<T>::suspend(std::coroutine_handle<> caller) {
 }
 template <class T>
 result<T> receive_awaiter<T>::await_resume() {
-  if constexpr (!std::same_as<T, message>) {
+  if constexpr (may_fail) {
     if (failure_) std::rethrow_exception(failure_);
   }
   if (!found) return result<T>(detail::timeout_error(*this));

@@ -7,6 +7,7 @@
 #include <exception>
 #include <optional>
 #include <source_location>
+#include <stdexcept>
 #include <utility>
 
 namespace troupe {
@@ -14,6 +15,13 @@ namespace troupe {
 class process;
 template <class T = void>
 class task;
+
+// What ends a process that awaits, or is spawned with, a task that cannot run: `return {};` where a coroutine was
+// meant.
+class empty_task : public std::logic_error {
+ public:
+  empty_task();
+};
 
 namespace detail {
 
@@ -113,7 +121,13 @@ class [[nodiscard]] task {
   class awaiter {
    public:
     explicit awaiter(handle_type handle) noexcept : handle_(handle) {}
-    bool await_ready() const noexcept { return false; }
+    // One that is empty, or ran before, is not resumed: await_resume says so.
+    bool await_ready() noexcept {
+      if (handle_ && !handle_.promise().owner) [[likely]]
+        return false;
+      handle_ = {};
+      return true;
+    }
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> parent) noexcept {
       detail::promise_base& up = parent.promise();
@@ -121,7 +135,11 @@ class [[nodiscard]] task {
       handle_.promise().continuation = parent;
       detail::set_next(*up.owner, handle_);
     }
-    T await_resume() { return handle_.promise().take(); }
+    T await_resume() {
+      if (!handle_) [[unlikely]]
+        throw empty_task();
+      return handle_.promise().take();
+    }
 
    private:
     handle_type handle_;
@@ -131,6 +149,7 @@ class [[nodiscard]] task {
 
   [[nodiscard]] handle_type release() noexcept { return std::exchange(handle_, {}); }
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(handle_); }
+  [[nodiscard]] bool can_run() const noexcept { return handle_ && !handle_.promise().owner; }
 
  private:
   handle_type handle_{};

@@ -36,6 +36,8 @@ value counters_of(detail::core_counters& from) {
                  {"dead_letters_noconnection", count(from.dead_letters_noconnection)},
                  {"mailbox_refused", count(from.mailbox_refused)},
                  {"late_replies", count(from.late_replies)},
+                 {"not_understood", count(from.not_understood)},
+                 {"timers_skipped", count(from.timers_skipped)},
                  {"print_dropped", count(from.print_dropped)}});
 }
 

@@ -100,8 +100,10 @@ struct process_details {
 struct core_counters {
   std::atomic<std::uint64_t> dead_letters_noproc{0}, dead_letters_noname{0}, dead_letters_noconnection{0},
       mailbox_refused{0}, late_replies{0}, print_dropped{0}, spawned{0}, exited{0},
-      crashed{0},  // ended for another reason than normal or shutdown
-      stalls{0};   // slices that held a worker longer than `stall_after`, each time that one was due for a report
+      not_understood{0},  // messages to the node's own processes that these do not know
+      timers_skipped{0},  // beats of send_interval that came a whole period late
+      crashed{0},         // ended for another reason than normal or shutdown
+      stalls{0};  // slices that held a worker longer than `stall_after`, each time that one was due for a report
 };
 
 // Attached to a node by a layer above, found by its type, destroyed in reverse order of attaching.

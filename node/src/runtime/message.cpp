@@ -23,6 +23,29 @@ void destroy_wire_payload(void* payload) noexcept {
   content->~wire_payload();
 }
 
+// The text at the head of `in`; none when something else is there.
+std::string_view text_in_wire(std::span<const std::byte> in) noexcept {
+  auto byte = [&in](std::size_t at) { return std::to_integer<std::size_t>(in[at]); };
+  if (in.empty()) return {};
+  std::size_t head = 1, size = 0;
+  if (const std::size_t first = byte(0); first >= 0xa0 && first <= 0xbf) size = first & 0x1f;
+  else if (first >= 0xd9 && first <= 0xdb) head += std::size_t{1} << (first - 0xd9);
+  else return {};
+  if (in.size() < head) return {};
+  for (std::size_t i = 1; i < head; ++i) size = size << 8 | byte(i);
+  if (in.size() - head < size) return {};
+  return std::string_view(reinterpret_cast<const char*>(in.data()) + head, size);
+}
+
+// As of a list that begins with a text, or of a text alone; by the first bytes of msgpack.
+std::string_view tag_in_wire(std::span<const std::byte> in) noexcept {
+  if (in.empty()) return {};
+  const auto first = std::to_integer<unsigned>(in[0]);
+  const std::size_t head = first >= 0x90 && first <= 0x9f ? 1 : first == 0xdc ? 3 : first == 0xdd ? 5 : 0;
+  if (head > in.size()) return {};
+  return text_in_wire(in.subspan(head));
+}
+
 // A call that nobody will answer any more answers itself, so that no caller waits for a dead or forgetful server.
 void answer_dropped_call(envelope& e) noexcept {
   auto* home = reinterpret_cast<core*>(e.next);  // see message::message: a taken call holds its core there
@@ -77,6 +100,19 @@ envelope* make_wire_envelope(signal kind, std::span<const std::byte> content) {
   return e;
 }
 
+std::string_view tag_in_place(const envelope& e) noexcept {
+  if (!e.type) return {};
+  if (!e.type->tag.empty()) return e.type->tag;
+  if (e.type == &wire_type) return tag_in_wire(static_cast<const wire_payload*>(e.payload())->content);
+  if (e.type == &type_of<down>) return down::troupe_first_word;
+  if (e.type == &type_of<exit_message>) return exit_message::troupe_first_word;
+  if (e.type != &type_of<value>) return {};
+  const value& content = *static_cast<const value*>(e.payload());
+  const list* items = content.items();
+  const std::string* word = items ? (items->empty() ? nullptr : items->front().text()) : content.text();
+  return word ? std::string_view(*word) : std::string_view();
+}
+
 value envelope_value(const envelope& e) {
   value out;
   if (!e.type || !e.type->encode) return out;
@@ -108,18 +144,7 @@ void replace_envelope(envelope*& e, envelope* with) noexcept {
 
 std::string message::tag() const {
   if (!envelope_ || !envelope_->type) return {};
-  if (!envelope_->type->tag.empty()) return std::string(envelope_->type->tag);
-  value keep;
-  auto r = detail::payload_reader(*envelope_, keep);
-  if (r->peek() == value::kind::text) {
-    std::string_view word;
-    return r->read_text(word) ? std::string(word) : std::string();
-  }
-  std::size_t items = 0;
-  std::string_view word;
-  if (r->peek() != value::kind::list || !r->begin_list(items) || items == 0) return {};
-  if (r->peek() != value::kind::text || !r->read_text(word)) return {};
-  return std::string(word);
+  return std::string(detail::tag_in_place(*envelope_));
 }
 
 value message::to_value() const { return envelope_ ? detail::envelope_value(*envelope_) : value(); }

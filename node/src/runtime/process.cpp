@@ -100,7 +100,7 @@ std::size_t process::waiting_messages() const noexcept {
 // -- links and monitors
 
 void process::link(pid other) {
-  if (other == id() || !other) return;
+  if (other == id()) return;
   auto& cold = process_private::cold(*this);
   if (!cold.links.insert(other).second) return;
   detail::envelope* e = detail::make_signal(signal::link);
@@ -175,6 +175,7 @@ bool process::traps_exits() const noexcept { return flags_ & process_private::tr
 void process::exit(exit_reason reason) { throw exit_reason(std::move(reason)); }
 
 void process::exit(pid other, exit_reason reason) {
+  if (other == id()) return process_private::exit_self(*this, std::move(reason));
   detail::envelope* e = detail::make_envelope<exit_reason>(signal::exit_asked, std::move(reason));
   e->from = id();
   core_->deliver(other, e);
@@ -204,6 +205,14 @@ void process::print(std::string_view text) {
 
 timer process::start_timer(duration first, duration period, const address& to, message content) {
   return process_private::start_timer(*this, first, period, to, std::move(content));
+}
+timer process::start_interval(duration period, const address& to, message content) {
+  if (period <= duration::zero()) {
+    const auto us = std::chrono::duration_cast<std::chrono::microseconds>(period).count();
+    exit(exit_reason(error(errc::bad_argument, "send_interval: a period above zero expected, " + std::to_string(us) +
+                                                   " us given: it would send without end")));
+  }
+  return process_private::start_timer(*this, period, period, to, std::move(content));
 }
 bool process::cancel(timer t) { return process_private::cancel_timer(*this, t.id()); }
 

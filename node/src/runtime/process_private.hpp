@@ -71,6 +71,9 @@ struct process_private {
   static constexpr std::int32_t slice_budget = 1000;
   static constexpr std::uint8_t traps = 1, doomed = 2, timed = 4, refuses = 8, has_timer = 16;
 
+  // `id` of an exit message that the runtime made: one that a process wrote itself has none.
+  static constexpr std::uint64_t exit_by_link = 1, exit_by_asking = 2;
+
   // With the status `runnable`: the message that woke it is not counted as arrived. Whoever wakes a process writes its
   // status anyway, and a counter of many writers costs as much as the push.
   static constexpr std::uint8_t woken_by_message = 128;
@@ -93,6 +96,7 @@ struct process_private {
   static void fetch(process& p);  // takes what has arrived, handles signals in order
   static void handle_signal(process& p, envelope* e);
   static void handle_exit(process& p, envelope* e);
+  static void exit_self(process& p, exit_reason reason);  // returns when that is a message to it
   static void handle_down(process& p, envelope* e);
   static void handle_timer(process& p);
   static void append(process& p, envelope* e) noexcept;
@@ -110,6 +114,9 @@ struct process_private {
   static void yield(process& p, std::coroutine_handle<> caller) noexcept;
   static timer start_timer(process& p, duration first, duration period, const address& to, message content);
   static bool cancel_timer(process& p, std::uint64_t id);
+
+  // Must end, by a signal that it has fetched: it is not resumed again.
+  [[nodiscard]] static bool is_doomed(const process& p) noexcept { return p.flags_ & doomed; }
 
   // -- fields, for the files of this folder
   static auto& inbox(process& p) noexcept { return p.inbox_; }

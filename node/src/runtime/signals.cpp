@@ -107,12 +107,25 @@ void process_private::handle_exit(process& p, envelope* e) {
   } else if ((p.flags_ & traps) || by_thread(p)) {
     envelope* told = make_envelope<exit_message>(signal::message, e->from, std::move(reason));
     told->from = e->from;
+    told->id = by_link ? exit_by_link : exit_by_asking;
     count_arrived(p);
     handle_signal(p, told);
   } else if (!reason.is_normal() || (!by_link && e->from == p.id())) {
     doom(p, std::move(reason));
   }
   release_envelope(e);
+}
+
+// Its own signal comes behind what it has sent to itself, and before anything it does next. Where that ends it, it is
+// doomed as well: to catch what is thrown does not save it.
+void process_private::exit_self(process& p, exit_reason reason) {
+  fetch(p);
+  if (!(p.flags_ & doomed)) {
+    envelope* e = make_envelope<exit_reason>(signal::exit_asked, std::move(reason));
+    e->from = p.id();
+    handle_exit(p, e);
+  }
+  if (p.flags_ & doomed) throw exit_reason(*p.cold_->doom);
 }
 
 void process_private::handle_down(process& p, envelope* e) {
@@ -184,7 +197,10 @@ void process_private::handle_timer(process& p) {
     due.erase(due.begin());
     timer_state& state = found->second;
     if (state.period > duration::zero()) {
-      state.due = deadline_after(now, state.period);
+      // On the beat: what is sent late does not make the next one late. Whole periods that have passed are not made up.
+      const auto missed = (now - state.due) / state.period;
+      p.core_->counters().timers_skipped.fetch_add(static_cast<std::uint64_t>(missed), std::memory_order_relaxed);
+      state.due = deadline_after(state.due, (missed + 1) * state.period);
       due.emplace(state.due, found->first);
       p.send(state.to, message(state.content.to_value()));
     } else {

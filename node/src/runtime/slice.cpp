@@ -27,6 +27,19 @@ envelope* oldest_first(std::uint64_t top) noexcept {
 [[gnu::noinline]] process* running_process() noexcept { return this_process; }
 [[gnu::noinline]] void set_running_process(process* p) noexcept { this_process = p; }
 
+}  // namespace troupe::detail
+
+namespace troupe {
+
+empty_task::empty_task()
+    : std::logic_error(
+          "an empty task was awaited or spawned: the function that made it returned task<>{} where a coroutine was "
+          "meant (co_return in it makes it one), or the task was moved away or awaited before") {}
+
+}  // namespace troupe
+
+namespace troupe::detail {
+
 // -- frames (task.hpp)
 
 void* allocate_frame(std::size_t bytes) {
@@ -181,7 +194,10 @@ void process_private::run_slice(runnable& what) {
     }
     if (p.root_.done()) {
       p.wait_ = nullptr;  // nothing of its frames waits any more
-      finish(p, p.root_.promise().failure() ? reason_of(p.root_.promise().failure()) : exit_reason::normal());
+      const std::exception_ptr& failure = p.root_.promise().failure();
+      exit_reason reason = failure ? reason_of(failure) : exit_reason::normal();
+      if (p.flags_ & doomed) reason = std::move(*p.cold_->doom);  // by its own hand, whatever it made of that
+      finish(p, reason);
       break;
     }
     if (p.cold_ && !p.cold_->dropped.empty()) answer_dropped(p, nullptr);

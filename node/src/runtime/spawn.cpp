@@ -16,6 +16,12 @@ void end_preparing(process& child) noexcept {
   set_running_process(static_cast<process*>(std::exchange(child.next_run, nullptr)));
 }
 
+// The body of a process whose body is none: it ends as one that awaits an empty task.
+task<> refuse_body() {
+  throw empty_task();
+  co_return;
+}
+
 }  // namespace
 
 result<process*> prepare_process(core& where) {
@@ -34,6 +40,7 @@ void abandon_process(process* prepared) noexcept {
 result<spawned> start_process(core& where, process* parent, spawn_options&& options, task<>&& body, process* prepared) {
   using priv = process_private;
   process& child = *prepared;
+  if (!body.can_run()) body = refuse_body();
   priv::entry(child).store(options.entry, std::memory_order_relaxed);
   pid leader = options.group_leader ? options.group_leader : parent ? parent->group_leader() : where.default_leader();
   where.open_slot(child, leader, options.mailbox_limit ? options.mailbox_limit : where.options().mailbox_limit);

@@ -2,6 +2,7 @@
 #include "runtime_support.hpp"
 
 #include <memory>
+#include <vector>
 
 #include <troupe/call.hpp>
 
@@ -114,6 +115,47 @@ TEST_F(TimersTest, TimersAndADeadlineShareTheEntry) {
   // Till 4 s one in each; at 5.5 s nothing has come, and the interval is cancelled.
   EXPECT_EQ(seen, "1232-.");
   EXPECT_TRUE(n->exists(p));
+  EXPECT_EQ(workers().armed(), 0u);
+}
+
+TEST_F(TimersTest, AnIntervalKeepsItsBeatAndCountsWhatItSkips) {
+  std::vector<std::int64_t> at;  // ms
+  auto body = [&at](process& self) -> task<> {
+    self.send_interval(10ms, self.id(), Ping{});
+    for (;;) {
+      (void)co_await self.receive<Ping>(wait_forever);
+      at.push_back(self.now().time_since_epoch() / 1ms);
+    }
+  };
+  (void)spawn(*n, body).or_exit();
+  settle();
+  // Each is looked at late, by 3 ms more or less: none makes the next one late.
+  for (const duration by : {13ms, 9ms, 10ms, 8ms, 10ms}) pass(by);
+  EXPECT_EQ(at, (std::vector<std::int64_t>{13, 22, 32, 40, 50}));
+  EXPECT_EQ(n->core().counters().timers_skipped.load(), 0u);
+  pass(37ms);  // due at 60: those of 70 and 80 have passed as well
+  pass(3ms);   // 90
+  EXPECT_EQ(at, (std::vector<std::int64_t>{13, 22, 32, 40, 50, 87, 90}));
+  EXPECT_EQ(n->core().counters().timers_skipped.load(), 2u);
+}
+
+TEST_F(TimersTest, AnIntervalOfNothingEndsItsProcess) {
+  for (const duration period : {duration(0ms), duration(-5ms)}) {
+    exit_reason why;
+    auto body = [period](process& self) -> task<> {
+      self.send_interval(period, self.id(), Ping{});
+      co_await self.sleep(1h);
+    };
+    auto watcher = [&](process& self) -> task<> {
+      (void)spawn_monitor(self, body);
+      auto ended = co_await self.receive<down>(wait_forever);
+      why = ended->reason;
+    };
+    (void)spawn(*n, watcher).or_exit();
+    settle();
+    EXPECT_TRUE(why.is("bad_argument")) << why.text();
+    EXPECT_NE(why.text().find("send_interval: a period above zero"), std::string::npos) << why.text();
+  }
   EXPECT_EQ(workers().armed(), 0u);
 }
 
