@@ -87,6 +87,7 @@ class accepted_pipes {
   void others_frame(pipe* of);
   void finish_dying(bool all);
   void forget(pipe& one);
+  void never_heard(int fd);
   void on_event(const zmq_event& event);
   void handshake_failed(const zmq_event& event);
   void out_of_descriptors(const zmq_event& event);
@@ -109,6 +110,8 @@ class accepted_pipes {
   std::set<std::pair<std::uint64_t, pipe_id>> dying_;  // by what is due first
   std::unordered_set<pipe_id> shut_and_dead_;  // forgotten at the next EAGAIN, or when their descriptor is another's
   std::vector<probe_of> probes_;
+  std::unordered_set<int> forgotten_;  // descriptors of pipes that ended before DISCONNECTED came
+  std::size_t explained_ = 0;          // handshakes that failed, told of, whose DISCONNECTED is yet to come
   token_bucket shortage_{1, 1};  // lines of the log
   pipe_id last_ = 3;
 };

@@ -26,6 +26,10 @@ class tcp_socket {
   tcp_socket() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
   explicit tcp_socket(int fd) noexcept : fd_(fd) {}
   tcp_socket(tcp_socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  tcp_socket& operator=(tcp_socket&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
   ~tcp_socket() {
     if (fd_ >= 0) ::close(fd_);
   }
