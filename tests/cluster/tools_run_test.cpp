@@ -55,6 +55,7 @@ TEST_F(Run, ASecondSignalStopsNow) {
   auto node = start_sample({"--set", "sample.slow_stop=1h"});
   node->signal(SIGTERM);
   ASSERT_TRUE(node->wait_output("sample.first")) << node->out();
+  EXPECT_FALSE(node->wait_exit(2100ms));  // sooner it would be the same wish
   node->signal(SIGTERM);
   EXPECT_EQ(node->wait_exit(), 1);
   EXPECT_NE(node->out().find("stopping now"), std::string::npos) << node->out();
@@ -227,7 +228,7 @@ TEST_F(Run, DaemonReturnsWhenReady) {
   ASSERT_GT(os_pid, 0);
   EXPECT_EQ(getsid(os_pid), os_pid);
   kill(os_pid, SIGHUP);  // no terminal to lose: it lives on
-  EXPECT_TRUE(wait_until([&] { return read_file(log).find("SIGHUP has no meaning") != std::string::npos; }));
+  EXPECT_TRUE(wait_until([&] { return read_file(log).find("SIGHUP: the log goes on here") != std::string::npos; }));
   EXPECT_EQ(tool({"stop", "sample"}).exit_code, 0);
   EXPECT_NE(read_file(log).find("stopped"), std::string::npos);
 }
@@ -250,6 +251,21 @@ TEST_F(Run, DaemonThatCannotStartSaysWhy) {
   EXPECT_EQ(sample({"--daemon"}).exit_code, 2);
   EXPECT_EQ(sample({"--daemon", "--log-file", "/nonexistent/x.log"}).exit_code, 1);
   EXPECT_EQ(sample({"--daemon", "--log-file", log, "--set", "sample.slow_stp=1s"}).exit_code, 1);
+}
+
+TEST_F(Run, ASecondDaemonShowsNoneOfTheFirstOnesLog) {
+  const std::string log = home_.str() + "/sample.log";
+  ASSERT_EQ(sample({"--daemon", "--log-file", log}).exit_code, 0);
+  for (int i = 0; i < 3; ++i) {  // it writes while the second starts, and after each
+    program second({sample_path(), "--daemon", "--log-file", log}, environment());
+    EXPECT_TRUE(wait_until([&, pid = holder()] {
+      kill(pid, SIGHUP);
+      return second.wait_exit(10ms).has_value();
+    }));
+    EXPECT_NE(second.err().find("name_taken"), std::string::npos) << second.err();
+    EXPECT_EQ(second.err().find("SIGHUP"), std::string::npos) << second.err();
+  }
+  EXPECT_EQ(tool({"stop", "sample"}).exit_code, 0);
 }
 
 TEST_F(Run, DaemonOfATakenName) {

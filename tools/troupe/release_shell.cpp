@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -141,8 +142,11 @@ class attendant {
   void told(int number, phase now, pid_t child) {
     if (number == SIGINT && now != phase::start) return;  // the shell has it too; a stop is under way
     hung_up_ = hung_up_ || number == SIGHUP;
-    // As with the program itself: the first asks for an orderly end, a second for one at once.
-    const bool second = std::exchange(ending_, true);
+    // As with the program itself: the first asks for an orderly end, one that comes two seconds later or more for one
+    // at once. What comes sooner is the same wish, arrived twice.
+    const auto at = std::chrono::steady_clock::now();
+    const bool second = ending_ && at - asked_ >= std::chrono::seconds(2);
+    if (!std::exchange(ending_, true)) asked_ = at;
     if (now == phase::shell || second) kill(child, SIGTERM);
     now_ = now_ || (second && now == phase::stop);
   }
@@ -150,6 +154,7 @@ class attendant {
   std::string node_;
   sigset_t watched_{};
   bool ending_ = false, now_ = false, hung_up_ = false;
+  std::chrono::steady_clock::time_point asked_;  // when `ending_` became true
 };
 
 int run(const parsed_options& given) {
@@ -173,7 +178,8 @@ command release_shell_command() {
                      "it the node must be running",
                      false, true}};
   rows.notes =
-      "Leaving the shell, SIGTERM and SIGHUP stop the node in order; a second SIGTERM ends it by force. Ctrl-C only "
+      "Leaving the shell, SIGTERM and SIGHUP stop the node in order; another one, two seconds later or more, ends it "
+      "by force. Ctrl-C only "
       "stops what the shell evaluates. Exit code: that of the stop, if it failed, else that of the shell, as for "
       "remote; 0 after a signal.";
   rows.example = "troupe release shell exercise -- ./exercise --daemon --log-file /tmp/exercise.log";

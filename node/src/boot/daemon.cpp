@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +47,10 @@ void print_log_tail(const std::string& path, std::uintmax_t from) {
   for (const std::string& line : last) std::cerr << "  " << line << "\n";
 }
 
+bool is_variable(std::string_view entry, std::string_view name) {
+  return entry.size() > name.size() && entry[name.size()] == '=' && entry.starts_with(name);
+}
+
 class child_process {
  public:
   // 0, or the errno.
@@ -70,14 +75,17 @@ class child_process {
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
     std::vector<std::string> words = options.words;
-    words.insert(words.begin(), options.program);
+    words.insert(words.begin(), options.called);
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     std::string ready = std::string(ready_fd_variable) + "=" + std::to_string(pipe_in_child);
     std::string daemon = std::string(daemon_variable) + "=1";
     std::vector<char*> environment;
-    for (char** at = environ; *at; ++at) environment.push_back(*at);
+    // Those of whoever started us are of another pipe, which ends here: the first of two would be read.
+    for (char** at = environ; *at; ++at) {
+      if (!is_variable(*at, ready_fd_variable) && !is_variable(*at, daemon_variable)) environment.push_back(*at);
+    }
     environment.push_back(ready.data());
     environment.push_back(daemon.data());
     environment.push_back(nullptr);
@@ -151,6 +159,8 @@ int start_daemon(const daemon_options& options) {
       stat(options.log_file.c_str(), &before) == 0 ? static_cast<std::uintmax_t>(before.st_size) : 0;
   int log = open(options.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
   if (log < 0) return complain(options, options.log_file + ": " + std::strerror(errno));
+  // Whose log is open holds this lock (log_file.cpp): what is written meanwhile may be another node's.
+  const bool shared = flock(log, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   close(log);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return complain(options, std::string("pipe: ") + std::strerror(errno));
@@ -171,13 +181,13 @@ int start_daemon(const daemon_options& options) {
     case heard::late:
       child.end();
       complain(options, "not ready in time; it has been ended");
-      print_log_tail(options.log_file, log_end);
+      if (!shared) print_log_tail(options.log_file, log_end);
       return exit_timeout;
     case heard::failed:
     case heard::ended: {
       std::string how = child.ending();
       complain(options, what == heard::failed ? "did not start: " + said.substr(7) : "did not start: it " + how);
-      print_log_tail(options.log_file, log_end);
+      if (!shared) print_log_tail(options.log_file, log_end);
       return exit_failed;
     }
   }

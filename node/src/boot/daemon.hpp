@@ -10,6 +10,7 @@ namespace troupe::internal {
 
 struct daemon_options {
   std::string program;             // what the messages call it
+  std::string called;              // its argv[0], by which `ps` names it
   std::vector<std::string> words;  // its arguments, without the program and without --daemon
   std::string log_file;            // its standard output and error, appended
   duration ready_within{};

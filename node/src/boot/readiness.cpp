@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -29,7 +30,9 @@ readiness::readiness() {
   if (!number.empty()) {
     char* end = nullptr;
     long fd = std::strtol(number.c_str(), &end, 10);
-    if (*end == '\0' && fd > 2 && fd < 1'000'000 && fcntl(static_cast<int>(fd), F_SETFD, FD_CLOEXEC) == 0)
+    struct stat about{};
+    if (*end == '\0' && fd > 2 && fd < 1'000'000 && fstat(static_cast<int>(fd), &about) == 0 &&
+        (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode)) && fcntl(static_cast<int>(fd), F_SETFD, FD_CLOEXEC) == 0)
       pipe_ = static_cast<int>(fd);
   }
 }

@@ -6,8 +6,9 @@
 
 namespace troupe::internal {
 
-// Made once, first thing in run(): takes its two variables out of the environment, so that children of ours do not
-// speak in our name, and makes the pipe close-on-exec. Thread: main.
+// Made once, first thing in run(): takes its variables out of the environment, so that children of ours do not speak in
+// our name, and makes the pipe close-on-exec. A number that is no pipe or socket belongs to somebody else and is left
+// alone. Thread: main.
 class readiness {
  public:
   readiness();

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -17,6 +18,7 @@
 #include "boot/readiness.hpp"
 #include "boot/run_options.hpp"
 #include "boot/signals.hpp"
+#include "boot/standard_files.hpp"
 #include "boot/user.hpp"
 #include "dist/distribution.hpp"
 #include "observe/log_writer.hpp"
@@ -44,11 +46,17 @@ class stop_wish {
     std::lock_guard guard(mutex_);
     if (!why_.empty()) return false;
     why_ = std::move(why);
+    asked_ = std::chrono::steady_clock::now();
     std::uint64_t one = 1;
     (void)!write(fd_, &one, sizeof one);
     return true;
   }
   [[nodiscard]] int fd() const noexcept { return fd_; }
+  // One wish may arrive twice: `timeout` and a terminal's Ctrl-C signal a whole group, and a wrapper passes its own on.
+  [[nodiscard]] bool just_asked() const {
+    std::lock_guard guard(mutex_);
+    return std::chrono::steady_clock::now() - asked_ < std::chrono::seconds(2);
+  }
   [[nodiscard]] std::string why() const {
     std::lock_guard guard(mutex_);
     return why_;
@@ -57,6 +65,7 @@ class stop_wish {
  private:
   mutable std::mutex mutex_;
   std::string why_;
+  std::chrono::steady_clock::time_point asked_;
   int fd_;
 };
 
@@ -147,6 +156,8 @@ class program {
     how.console_stdout = true;
     how.file = values.get<std::string>("log.file").value_or("");
     how.file_form = form;
+    how.file_bytes = values.get<std::size_t>("log.file_bytes").value_or(how.file_bytes);
+    how.file_count = values.get<std::size_t>("log.file_count").value_or(how.file_count);
     log_ = std::make_shared<log_writer>(std::move(how));
   }
 
@@ -238,7 +249,8 @@ class program {
   // On the signal thread.
   void on_signal(int number) {
     if (number == SIGHUP && ready_.daemon()) {
-      logger(log_.get()).notice("SIGHUP has no meaning here; the log rotates by itself");
+      logger(log_.get())
+          .notice("SIGHUP: the log goes on here; it rotates by itself, and looks for its file before each line");
       return;
     }
     std::string name = number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGHUP";
@@ -246,9 +258,11 @@ class program {
       // A start cannot be broken off in order: its supervisors do not listen before all children have started.
       if (!serving_)
         logger(log_.get())
-            .notice("asked to stop while starting; a second signal ends it now", {{"reason", value(name)}});
+            .notice("asked to stop while starting; another signal, two seconds from now or later, ends it at once",
+                    {{"reason", value(name)}});
       return;
     }
+    if (wish_.just_asked()) return;
     logger(log_.get()).error("stopping now", {{"reason", "a second " + name}});
     log_->flush(std::chrono::milliseconds(500));
     std::_Exit(exit_failed);
@@ -269,7 +283,7 @@ class program {
 };
 
 // In the parent nothing of a node exists: only its configuration is looked at, so that a mistake in it is told at once.
-int run_daemon(const application& app, const parsed_options& given, std::vector<std::string> words,
+int run_daemon(const application& app, const parsed_options& given, std::string called, std::vector<std::string> words,
                std::optional<std::string> cookie) {
   auto values = load_config(app, given);
   if (!values) {
@@ -278,6 +292,7 @@ int run_daemon(const application& app, const parsed_options& given, std::vector<
   }
   daemon_options how;
   how.program = app.name;
+  how.called = std::move(called);
   how.log_file = values->get<std::string>("log.file").value_or("");
   how.ready_within = given.time("ready-within", std::chrono::seconds(60));
   if (how.log_file.empty()) {
@@ -294,6 +309,7 @@ int run_daemon(const application& app, const parsed_options& given, std::vector<
 }
 
 int run_checked(int argc, char** argv, application app) {
+  open_standard_files();
   std::vector<std::string> words(argv + 1, argv + argc);
   auto cookie = take_cookie(argc, argv);
   command_table table = run_table(app);
@@ -306,8 +322,11 @@ int run_checked(int argc, char** argv, application app) {
     std::cout << app.name << " " << (app.version.empty() ? "0" : app.version) << "\n";
     return exit_ok;
   }
-  if (parsed.values->has("daemon")) return run_daemon(app, *parsed.values, std::move(words), std::move(cookie));
+  const std::string called = argc > 0 ? argv[0] : app.name;
+  if (parsed.values->has("daemon")) return run_daemon(app, *parsed.values, called, std::move(words), std::move(cookie));
   readiness ready;
+  // Started as /proc/self/exe, it would be `exe` in ps and top.
+  if (ready.daemon()) prctl(PR_SET_NAME, std::filesystem::path(called).filename().c_str());
   return program(std::move(app), *parsed.values, std::move(cookie), ready).run();
 }
 

@@ -57,7 +57,7 @@ command_table run_table(const application& app) {
       {"--cookie", takes::text, "VALUE", "for trying things out: the cookie where others can read it"},
       {"--log-level", takes::text, "LEVEL",
        "least urgent level that is logged: debug, info, notice, warning, error, …"},
-      {"--log-file", takes::text, "FILE", "log to FILE, rotated at 10 MiB"},
+      {"--log-file", takes::text, "FILE", "log to FILE, rotated at log.file_bytes"},
       {"--daemon", takes::nothing, "", "run in the background; return when ready, or say why not. Needs --log-file"},
       {"--ready-within", takes::time, "TIME", "with --daemon: how long it may take to be ready; 60s if not said"},
       {"-v,--version", takes::nothing, "", "print name and version, and end"},
@@ -70,7 +70,8 @@ command_table run_table(const application& app) {
       "variables such as TROUPE__LOG__LEVEL=debug for log.level, options, --set. --explain-config shows where each "
       "value "
       "comes from.\n"
-      "SIGTERM or SIGINT stops it in order, a second one at once. Exit code 0: stopped as asked; 1: failed; 2: usage.";
+      "SIGTERM or SIGINT stops it in order, one that comes two seconds later or more at once. Exit code 0: stopped as "
+      "asked; 1: failed; 2: usage.";
   return table;
 }
 

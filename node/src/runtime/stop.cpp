@@ -7,6 +7,7 @@ namespace troupe::detail {
 namespace {
 
 constexpr duration kill_time = std::chrono::seconds(5);
+constexpr duration kill_pause = std::chrono::milliseconds(200);  // the longest in which none of the killed ends
 
 }  // namespace
 
@@ -65,7 +66,15 @@ bool core::stop(duration limit) {
     orderly = orderly && !exists(root);
   }
   begin_stop();
-  bool ended = end_processes(std::max(deadline, deadline_after(clock().now(), kill_time)));
+  // Past the deadline the killed go on ending as long as they do: who holds its worker does not, and holds up nobody.
+  const time_point last = std::max(deadline, deadline_after(clock().now(), kill_time));
+  bool ended = false;
+  for (std::size_t before = processes().size();;) {
+    ended = end_processes(std::max(deadline, deadline_after(clock().now(), kill_pause)));
+    const std::size_t left = processes().size();
+    if (ended || left >= before || clock().now() >= last) break;
+    before = left;
+  }
   std::vector<service*> up;
   {
     std::lock_guard lock(services_mutex_);

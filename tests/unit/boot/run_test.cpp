@@ -40,6 +40,18 @@ supervisor computes(troupe::node&) {
 }
 supervisor asks(troupe::node& n) { return supervise(config(n).get<std::string>("held.missing").or_exit()); }
 supervisor plain(troupe::node&) { return supervise("held.top"); }
+// Its child takes longer than any test to stop.
+supervisor lingers(troupe::node&) {
+  return supervise("held.top")
+      .child("slow",
+             [](process& up) {
+               return spawn_link(up, [](process& self) -> task<> {
+                 self.trap_exits(true);
+                 for (;;) (void)co_await self.receive(wait_forever);
+               });
+             })
+      .stop_within(1h);
+}
 
 // Not a test by itself (suites named Program… are not registered).
 TEST(ProgramRun, Main) {
@@ -47,18 +59,26 @@ TEST(ProgramRun, Main) {
   if (mode == nullptr) GTEST_SKIP() << "only run by Run";
   const std::string which = mode;
   application app{.name = "held"};
-  app.start = which == "block" ? blocks : which == "compute" ? computes : which == "ask" ? asks : plain;
-  char name[] = "held", set[] = "--set", within[] = "node.stop_within=200ms";
-  char* words[] = {name, set, within, nullptr};
+  app.start = which == "block"     ? blocks
+              : which == "compute" ? computes
+              : which == "ask"     ? asks
+              : which == "linger"  ? lingers
+                                   : plain;
+  const char* stop = std::getenv("TROUPE_TEST_STOP");
+  std::string limit = std::string("node.stop_within=") + (stop ? stop : "200ms");
+  char name[] = "held", set[] = "--set";
+  char* words[] = {name, set, limit.data(), nullptr};
   std::_Exit(run(3, words, std::move(app)));
 }
 
 class Run : public testing::Test {
  protected:
-  std::unique_ptr<program> start(std::string mode) {
+  std::unique_ptr<program> start(std::string mode, std::optional<std::string> stop_within = {}) {
     program_options how;
-    how.environment = {
-        {mode_variable, std::move(mode)}, {"TROUPE_RUN_DIR", run_.str()}, {"TROUPE_COOKIE", std::nullopt}};
+    how.environment = {{mode_variable, std::move(mode)},
+                       {"TROUPE_TEST_STOP", std::move(stop_within)},
+                       {"TROUPE_RUN_DIR", run_.str()},
+                       {"TROUPE_COOKIE", std::nullopt}};
     return std::make_unique<program>(std::vector<std::string>{own_path(), "--gtest_filter=ProgramRun.*"}, how);
   }
   temp_dir run_;
@@ -96,6 +116,43 @@ TEST_F(Run, AStopInOrderIsNoForce) {
   good->signal(SIGTERM);
   EXPECT_EQ(good->wait_exit(), 0);
   EXPECT_EQ(good->out().find("force"), std::string::npos) << good->out();
+}
+
+// `timeout`, a terminal's Ctrl-C under a wrapper that passes its own on: two signals, one wish.
+TEST_F(Run, AWishThatArrivesTwiceIsOne) {
+  const int pairs[][2] = {{SIGTERM, SIGTERM}, {SIGINT, SIGTERM}, {SIGTERM, SIGINT}};
+  for (const auto& [first, again] : pairs) {
+    auto good = start("linger", "1s");
+    ASSERT_TRUE(good->wait_output("ready")) << good->out() << good->err();
+    good->signal(first);
+    ASSERT_TRUE(good->wait_output("stopping")) << good->out();
+    good->signal(again);
+    EXPECT_EQ(good->wait_exit(), 1);
+    EXPECT_NE(good->out().find("not everything ended in time"), std::string::npos) << good->out();
+    EXPECT_EQ(good->out().find("stopping now"), std::string::npos) << good->out();
+  }
+}
+
+TEST_F(Run, ALaterSignalEndsItAtOnce) {
+  auto slow = start("linger", "1h");
+  ASSERT_TRUE(slow->wait_output("ready")) << slow->out() << slow->err();
+  slow->signal(SIGTERM);
+  ASSERT_TRUE(slow->wait_output("stopping")) << slow->out();
+  EXPECT_FALSE(slow->wait_exit(2100ms));
+  slow->signal(SIGTERM);
+  EXPECT_EQ(slow->wait_exit(), 1);
+  EXPECT_NE(slow->out().find("stopping now"), std::string::npos) << slow->out();
+}
+
+TEST_F(Run, StopsWithinItsTimeWhateverHoldsAWorker) {
+  auto held = start("compute", "2s");
+  ASSERT_TRUE(held->wait_output("ready")) << held->out() << held->err();
+  const auto began = std::chrono::steady_clock::now();
+  held->signal(SIGTERM);
+  EXPECT_EQ(held->wait_exit(), 1);
+  const auto took = std::chrono::steady_clock::now() - began;
+  EXPECT_GE(took, 1900ms);
+  EXPECT_LT(took, 4s);
 }
 
 }  // namespace
