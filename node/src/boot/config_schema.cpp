@@ -171,6 +171,9 @@ const config_schema& node_config_schema() {
     keys.text("log.level", "info", "least urgent level that is written").one_of(std::move(levels));
     keys.boolean("log.console", true, "write the log to standard output");
     keys.text("log.file", "", "file to write the log to as well; empty: none");
+    keys.integer("log.file_bytes", 10 << 20, "the file is rotated before it grows over so many bytes")
+        .between(4096, std::int64_t{1} << 40);
+    keys.integer("log.file_count", 5, "old files that are kept: FILE.1, the newest, and so on").between(1, 1000);
     keys.text("log.format", "text", "form of a log line").one_of({"text", "json"});
     return keys;
   }();

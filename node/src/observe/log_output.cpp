@@ -3,9 +3,7 @@
 #include <spdlog/details/log_msg.h>
 #include <spdlog/formatter.h>
 #include <spdlog/sinks/ansicolor_sink.h>
-#include <spdlog/sinks/rotating_file_sink.h>
 
-#include <algorithm>
 #include <cstdio>
 
 namespace troupe::internal {
@@ -62,50 +60,8 @@ class console final : public log_output {
   std::unique_ptr<spdlog::sinks::sink> sink_;
 };
 
-class rotating_file final : public log_output {
- public:
-  rotating_file(std::filesystem::path path, std::size_t bytes, std::size_t count)
-      : path_(std::move(path)), bytes_(std::max<std::size_t>(bytes, 1)), count_(std::min<std::size_t>(count, 1000)) {}
-
-  result<void> write(log_level level, std::string_view line, std::size_t, std::size_t) override {
-    return guarded([&] {
-      if (!sink_) {
-        sink_ = std::make_unique<spdlog::sinks::rotating_file_sink_st>(path_.string(), bytes_, count_);
-        sink_->set_formatter(std::make_unique<finished_line>());
-      }
-      sink_->log(make_message(level, line));
-    });
-  }
-  result<void> flush() override {
-    return guarded([this] {
-      if (sink_) sink_->flush();
-    });
-  }
-
- private:
-  // After a failure the sink may hold no file, and spdlog 1.10 would write into a null pointer: a new one is made.
-  template <class Work>
-  result<void> guarded(Work&& work) {
-    try {
-      work();
-      return {};
-    } catch (const std::exception& e) {
-      sink_.reset();
-      return error(errc::io, path_.string() + ": " + e.what());
-    }
-  }
-
-  std::filesystem::path path_;
-  std::size_t bytes_, count_;
-  std::unique_ptr<spdlog::sinks::rotating_file_sink_st> sink_;
-};
-
 }  // namespace
 
 std::unique_ptr<log_output> console_output(bool to_stdout) { return std::make_unique<console>(to_stdout); }
-
-std::unique_ptr<log_output> file_output(std::filesystem::path path, std::size_t bytes, std::size_t count) {
-  return std::make_unique<rotating_file>(std::move(path), bytes, count);
-}
 
 }  // namespace troupe::internal

@@ -1,6 +1,8 @@
 #pragma once
-// Where log lines end: a terminal or a rotating file. spdlog's synchronous sinks, used by the log thread alone; none of
-// its registry, its thread pool or its loggers (node/DESIGN.md, Logs: they outlive nodes and block workers).
+// Where log lines end: a terminal or a rotating file. For the terminal spdlog's synchronous sink, used by the log
+// thread alone; none of its registry, its thread pool or its loggers (node/DESIGN.md, Logs).
+// The file is ours: spdlog's never looks whether it is still there, empties it where it cannot be renamed, and forgets
+// its mode.
 #include <cstddef>
 #include <filesystem>
 #include <memory>
@@ -22,7 +24,8 @@ class log_output {
 
 // Colour only when the stream is a terminal that knows it.
 [[nodiscard]] std::unique_ptr<log_output> console_output(bool to_stdout);
-// `path`, then path.1 … path.count as it grows over `bytes`. Opened at the first write, and again after a failure.
+// `path`, then path.1 … path.count as it grows over `bytes`. Opened at the first write, and again when another file or
+// none is at `path` by then; it keeps its mode, and standard output and error, where they are that file, go with it.
 [[nodiscard]] std::unique_ptr<log_output> file_output(std::filesystem::path path, std::size_t bytes, std::size_t count);
 
 }  // namespace troupe::internal

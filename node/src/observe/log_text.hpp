@@ -24,12 +24,14 @@ struct log_form {
 
 // 2026-11-21 01:02:03.456 [error] message key=value …
 // Reports (field "report": crash or supervisor) print their fields one below the other. Bytes that would steer a
-// terminal or start a line that looks like another event are escaped: messages may come from strangers.
+// terminal, turn its text around or start a line that looks like another event are escaped: messages may come from
+// strangers. The line is UTF-8, whatever went in.
 [[nodiscard]] std::string text_line(const log_event& event, const log_form& form);
 // {"time": "2026-11-21T01:02:03.456Z", "level": "error", "message": "…", "fields": {…}}
 [[nodiscard]] std::string json_line(const log_event& event, const log_form& form);
 // "2026-11-21 01:02:03.456", with `precision` digits after the dot (3, 6 or 9).
 [[nodiscard]] std::string format_time(std::chrono::system_clock::time_point at, bool utc, int precision);
+// At most `width` bytes of it, never a part of a character.
 [[nodiscard]] std::string escape_line(std::string_view text, std::size_t width);
 
 }  // namespace troupe::internal

@@ -38,6 +38,7 @@ struct log_writer::state {
     std::unique_ptr<log_output> output;
     log_config::form form = log_config::form::text;
     bool prefixes = false, reports_only = false, errors_only = false, told = false;
+    std::uint64_t lost = 0;  // lines since the last that was written
   };
 
   explicit state(log_config given) : config(std::move(given)), level(config.level) {
@@ -60,6 +61,7 @@ struct log_writer::state {
   void run();
   void write(const log_event& event);
   void write_to(target& to, const log_event& event, const std::string& text);
+  result<void> write_line(target& to, const log_event& event, const std::string& text);
   void failed(target& at, const error& why);
   void note_dropped();
 
@@ -179,6 +181,26 @@ void log_writer::state::write(const log_event& event) {
 }
 
 void log_writer::state::write_to(target& to, const log_event& event, const std::string& text) {
+  if (to.lost > 0) {
+    log_event note;
+    note.level = log_level::warning;
+    note.at = config.clock->wall();
+    note.message = std::to_string(to.lost) + " log lines are missing here: this output could not be written";
+    if (auto done = write_line(to, note, text_line(note, form)); !done) {
+      ++to.lost;
+      failed(to, done.error());
+      return;
+    }
+    to.lost = 0;
+    to.told = false;
+  }
+  if (auto done = write_line(to, event, text); !done) {
+    ++to.lost;
+    failed(to, done.error());
+  }
+}
+
+result<void> log_writer::state::write_line(target& to, const log_event& event, const std::string& text) {
   std::string line = to.form == log_config::form::json ? json_line(event, form) : text;
   std::size_t colour_at = 0;
   std::size_t coloured = 0;
@@ -193,7 +215,7 @@ void log_writer::state::write_to(target& to, const log_event& event, const std::
     line.insert(0, prefix);
     colour_at = coloured = 0;
   }
-  if (auto done = to.output->write(event.level, line, colour_at, coloured); !done) failed(to, done.error());
+  return to.output->write(event.level, line, colour_at, coloured);
 }
 
 void log_writer::state::failed(target& at, const error& why) {
