@@ -9,6 +9,7 @@
 
 #include <troupe/bus/hub.hpp>
 
+#include "drop_log.hpp"
 #include "frames.hpp"
 #include "handshake.hpp"
 
@@ -47,6 +48,7 @@ struct connection {
   time_point ping_sent{};
   std::optional<duration> rtt;
   std::uint64_t peer_health = 0;
+  token_bucket pings_in{512, 256};  // a peer asks once a tick, of 10 ms at least, and when others want its name
 
   // Others who want its name, waiting for an answer to ping `probe_ping`.
   std::vector<pipe_id> contenders;
@@ -71,6 +73,7 @@ struct half {
   peer_info peer;
   wire_id wire{};
   timer_id timer = 0;
+  bool far = false;       // accepted, from another host
   bool crossing = false;  // contends with a connection of the same life that we dialled
 };
 

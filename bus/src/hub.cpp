@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "hub_core.hpp"
+#include "resolver.hpp"
 
 namespace troupe::bus {
 
@@ -22,6 +23,11 @@ result<std::unique_ptr<hub>> hub::make(hub_options options, hub_events& events) 
 }
 
 namespace internal {
+namespace {
+
+constexpr std::size_t longest_encrypted_frame = 64u << 10;
+
+}  // namespace
 
 hub_core::hub_core(hub_options options, hub_events& events)
     : transport_(std::move(options.transport)),
@@ -33,7 +39,9 @@ hub_core::hub_core(hub_options options, hub_events& events)
       reserve_bytes_(options.reserve_bytes),
       random_(std::move(options.random)),
       security_(std::move(options.security)),
-      drops_(options.log) {}
+      drops_(options.log),
+      near_strangers_(limits_.half_handshakes, 0, *random_),
+      far_strangers_(limits_.half_handshakes, std::max<std::size_t>(limits_.half_handshakes * 3 / 4, 1), *random_) {}
 
 hub_core::~hub_core() {
   loop_.run([this] { teardown(); });
@@ -42,7 +50,10 @@ hub_core::~hub_core() {
 
 result<void> hub_core::begin() {
   transport_settings settings;
-  settings.frame_bytes = std::max(limits_.frame_bytes + header_bytes, longest_handshake) + 256;
+  const auto with_its_heads = [](std::size_t bytes) { return std::max(bytes + header_bytes, longest_handshake) + 256; };
+  settings.frame_bytes = with_its_heads(limits_.frame_bytes);
+  settings.encrypted_frame_bytes = with_its_heads(limits_over(channel::encrypted).frame_bytes);
+  settings.stranger_frame_bytes = longest_handshake;
   settings.frames_under_way = (limits_.credit_bytes + limits_.frame_bytes) / frame_cost + 4096;
   settings.silence = limits_.tick * 4;
   settings.random = random_.get();
@@ -62,6 +73,13 @@ result<channel> hub_core::check_endpoint(const endpoint& where) const {
   return channel_over(where, security_);
 }
 
+// libzmq takes the memory that a frame's head claims, before it knows who speaks.
+limits hub_core::limits_over(channel how) const {
+  limits out = limits_;
+  if (how == channel::encrypted) out.frame_bytes = std::min(out.frame_bytes, longest_encrypted_frame);
+  return out;
+}
+
 const channel_keys& hub_core::keys() {
   if (!keys_) keys_ = derive_channel_keys(security_.cookie);
   return *keys_;
@@ -69,6 +87,14 @@ const channel_keys& hub_core::keys() {
 
 result<endpoint> hub_core::listen(const endpoint& where) {
   result<endpoint> out(errc::shutting_down);
+  // A name is looked up by the thread that calls: nobody else waits for it.
+  std::vector<endpoint> real{where};
+  if (where.kind == endpoint::scheme::tcp && !numeric_address(where)) {
+    const auto found = resolver::wait_for(where);
+    if (!found) return error(errc::io, found.error().text());
+    real.clear();
+    for (const socket_address& one : *found) real.push_back(literal(where, one));
+  }
   loop_.run([&] {
     if (stopping_) return;
     if (self_.tool) {
@@ -81,9 +107,14 @@ result<endpoint> hub_core::listen(const endpoint& where) {
       return;
     }
     const bool encrypted = *how == channel::encrypted;
-    out = encrypted ? transport_->listen_encrypted(where, keys()) : transport_->listen(where);
+    for (const endpoint& one : real) {
+      out = encrypted ? transport_->listen_encrypted(one, keys()) : transport_->listen(one);
+      if (out) break;
+    }
     if (!out) return;
-    listening_.push_back(*out);
+    const endpoint bound = *out;
+    out->host = where.host;
+    listening_.push_back({*out, bound});
     if (encrypted) {
       drops_.log(log_level::info, "an endpoint is encrypted", {{"endpoint", out->text()}});
     } else if (!where.is_local()) {
@@ -97,8 +128,10 @@ result<endpoint> hub_core::listen(const endpoint& where) {
 void hub_core::unlisten(const endpoint& where) {
   loop_.run([&] {
     if (stopping_) return;
-    transport_->unlisten(where);
-    std::erase(listening_, where);
+    for (const listened& one : listening_) {
+      if (one.told == where) transport_->unlisten(one.real);
+    }
+    std::erase_if(listening_, [&where](const listened& one) { return one.told == where; });
   });
 }
 

@@ -10,6 +10,7 @@ namespace troupe::bus::internal {
 namespace {
 
 constexpr duration farewell_patience = std::chrono::seconds(1);
+constexpr std::size_t most_unsent_answers = 64u << 10;
 
 std::string in_words(duration time) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
@@ -39,6 +40,7 @@ connection& hub_core::bring_up(half& h) {
   c.door = std::make_shared<gate>();
   c.door->frame_limit = c.info.theirs.frame_bytes;
   drop_half(c.pipe);
+  transport_->trust(c.pipe);
   const connection_id id = c.info.id;
   connections_.emplace(id, std::move(made));
   const bool fresh = by_pipe_.emplace(c.pipe, &c).second;
@@ -90,7 +92,8 @@ void hub_core::connection_frame(connection& c, std::span<const std::byte> data) 
   }
   c.heard = loop_.now();
   c.bytes_in += data.size();
-  if (parsed->payload.size() > limits_.frame_bytes) {
+  const std::size_t longest = limits_over(c.info.encrypted ? channel::encrypted : channel::plain).frame_bytes;
+  if (parsed->payload.size() > longest) {
     drops_.count("too_large");
     return end(c, error(errc::too_large, "a frame of " + std::to_string(parsed->payload.size()) + " bytes"), true);
   }
@@ -117,6 +120,11 @@ void hub_core::connection_frame(connection& c, std::span<const std::byte> data) 
 bool hub_core::on_control(connection& c, const control& one) {
   switch (one.kind) {
     case control::what::ping:
+      if (!c.pings_in.take(loop_.now()) || transport_->unsent(c.pipe) > c.in_flight + most_unsent_answers) {
+        drops_.count("unsent_answers");
+        end(c, error(errc::overloaded, c.info.who.name + " asks for more signs of life than it reads"), false);
+        return false;
+      }
       send_control(
           c, {.kind = control::what::pong, .number = one.number, .health = health_.load(std::memory_order_relaxed)});
       return_credit(c, true);

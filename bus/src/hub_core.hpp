@@ -12,6 +12,7 @@
 #include <troupe/bus/hub.hpp>
 
 #include "connection_state.hpp"
+#include "crowd.hpp"
 #include "drop_log.hpp"
 
 namespace troupe::bus::internal {
@@ -24,8 +25,8 @@ namespace troupe::bus::internal {
 // A pipe is in one of four places:
 //   halves_     handshake. Accepted: hello -> (challenge sent) proof -> [contending] -> up. Dialled: challenge ->
 //               (proof sent) welcome -> up. Every failure goes through `refuse` (tells the other side, typed) or
-//               `fail_dial`; deadline limits::handshake; at most limits::half_handshakes accepted ones, the oldest
-//               goes.
+//               `fail_dial`; deadline limits::handshake; at most limits::half_handshakes accepted ones that have
+//               proved nothing, from this host and from others apart: see crowd for who goes.
 //   by_pipe_    up. Ends in `end`, the only place that calls hub_events::down.
 //   farewells_  ended by us, goodbye sent; waits for "gone", for a second at most.
 //   nowhere     what still arrives is counted and answered "ended", so that its dialler closes.
@@ -86,6 +87,7 @@ class hub_core final : public hub, private transport_events {
   void teardown();
   result<channel> check_endpoint(const endpoint& where) const;
   const channel_keys& keys();
+  [[nodiscard]] limits limits_over(channel how) const;  // what we tell of ours
 
   // hub_handshake.cpp: steps
   void opened(pipe_id pipe) override;
@@ -101,7 +103,11 @@ class hub_core final : public hub, private transport_events {
   void on_refusal(half& h, const error& reason);
   void send_step(pipe_id pipe, bytes message);
   void answer_stranger(pipe_id pipe, std::span<const std::byte> data);
-  void evict_oldest_half();
+  void send_away(pipe_id stranger);
+  crowd& strangers_of(bool far) noexcept { return far ? far_strangers_ : near_strangers_; }
+  void take_frame(pipe_id pipe, std::span<const std::byte> data);
+  void no_memory(pipe_id pipe, std::size_t frame_bytes);
+  void farewell_frame(pipe_id pipe, const wire_id& wire, std::span<const std::byte> data);
 
   // hub_settle.cpp: dials, refusals, names
   void begin_dial(dial_id id, const endpoint& where, dial_options how);
@@ -160,9 +166,12 @@ class hub_core final : public hub, private transport_events {
   std::optional<channel_keys> keys_;  // of security_.cookie, once they are needed
   drop_log drops_;
   token_bucket failures_{8, 4};
-  std::vector<endpoint> listening_;
-  std::map<pipe_id, half> halves_;  // ordered: the oldest accepted one goes first
-  std::size_t accepted_halves_ = 0;
+  struct listened {
+    endpoint told, real;  // real: by number
+  };
+  std::vector<listened> listening_;
+  std::map<pipe_id, half> halves_;
+  crowd near_strangers_, far_strangers_;  // accepted halves without a proof: of this host, of others
   std::map<dial_id, pending_dial> dials_;
   std::map<connection_id, std::unique_ptr<connection>> connections_;
   std::unordered_map<pipe_id, connection*> by_pipe_;

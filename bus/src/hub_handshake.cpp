@@ -1,5 +1,6 @@
 // The steps of the handshake: what a hub does with the frames of a pipe that is not up yet.
 #include <algorithm>
+#include <new>
 
 #include "crypto/proof.hpp"
 #include "hub_core.hpp"
@@ -24,48 +25,67 @@ bytes copy(std::span<const std::byte> data) { return {data.begin(), data.end()};
 
 void hub_core::opened(pipe_id pipe) {
   if (stopping_) return;
-  if (accepted_halves_ >= limits_.half_handshakes) evict_oldest_half();
   half h;
   h.pipe = pipe;
+  const std::string source = transport_->source(pipe);
+  h.far = !source.empty();
+  crowd& strangers = strangers_of(h.far);
+  if (const pipe_id goes = strangers.must_go(source); goes != 0) send_away(goes);
+  strangers.add(pipe, source);
   h.frames.over = transport_->is_encrypted(pipe) ? channel::encrypted : channel::plain;
   h.timer = loop_.at(deadline_after(loop_.now(), limits_.handshake), [this, pipe] {
     halves_.at(pipe).timer = 0;
     refuse(pipe, error(errc::timeout, "the handshake was not finished in time"));
   });
   halves_.emplace(pipe, std::move(h));
-  ++accepted_halves_;
 }
 
-// An honest handshake takes milliseconds, so under a flood the oldest is the least likely to be one.
-void hub_core::evict_oldest_half() {
-  for (const auto& [pipe, h] : halves_) {
-    if (h.dial != 0) continue;
-    drops_.drop("half_handshake_limit", loop_.now(), "too many handshakes at once");
-    const pipe_id oldest = pipe;
-    send_step(oldest, encode_step("refused", error(errc::overloaded, "too many handshakes at once")));
-    drop_half(oldest);
-    transport_->close(oldest);
-    return;
-  }
+void hub_core::send_away(pipe_id stranger) {
+  drops_.drop("half_handshake_limit", loop_.now(), "too many handshakes at once");
+  send_step(stranger, encode_step("refused", error(errc::overloaded, "too many handshakes at once")));
+  drop_half(stranger);
+  transport_->close(stranger);
 }
 
 void hub_core::frame(pipe_id pipe, std::span<const std::byte> data) {
   if (data.empty()) return;  // the acceptor asks libzmq whether we are still there
+  try {
+    take_frame(pipe, data);
+  } catch (const std::bad_alloc&) {
+    no_memory(pipe, data.size());
+  }
+}
+
+void hub_core::take_frame(pipe_id pipe, std::span<const std::byte> data) {
   if (auto up = by_pipe_.find(pipe); up != by_pipe_.end()) return connection_frame(*up->second, data);
   if (auto h = halves_.find(pipe); h != halves_.end()) return half_frame(h->second, data);
-  if (auto f = farewells_.find(pipe); f != farewells_.end()) {
-    const auto parsed = parse_frame(data);
-    if (!parsed || parsed->id != f->second.wire || parsed->kind != frame_kind::control) return;
-    const auto controls = parse_control(parsed->payload);
-    const bool over = !controls || std::ranges::any_of(*controls, [](const control& one) {
-      return one.kind == control::what::gone || one.kind == control::what::bye;
-    });
-    if (!over) return;
-    loop_.cancel(f->second.timer);
-    farewells_.erase(f);
-    transport_->close(pipe);
-    check_stopped();
-  }
+  if (auto f = farewells_.find(pipe); f != farewells_.end()) farewell_frame(pipe, f->second.wire, data);
+}
+
+// Whatever a peer sends may be too much for this program: then that peer goes, and the node stays.
+void hub_core::no_memory(pipe_id pipe, std::size_t frame_bytes) {
+  const error why(errc::system_limit,
+                  "no memory for what a frame of " + std::to_string(frame_bytes) + " bytes brought");
+  drops_.count("no_memory");
+  if (auto up = by_pipe_.find(pipe); up != by_pipe_.end()) return end(*up->second, why, true);
+  if (auto h = halves_.find(pipe); h != halves_.end() && h->second.dial != 0) return fail_dial(h->second.dial, why);
+  drop_half(pipe);
+  transport_->close(pipe);
+}
+
+void hub_core::farewell_frame(pipe_id pipe, const wire_id& wire, std::span<const std::byte> data) {
+  const auto parsed = parse_frame(data);
+  if (!parsed || parsed->id != wire || parsed->kind != frame_kind::control) return;
+  const auto controls = parse_control(parsed->payload);
+  const bool over = !controls || std::ranges::any_of(*controls, [](const control& one) {
+    return one.kind == control::what::gone || one.kind == control::what::bye;
+  });
+  if (!over) return;
+  auto f = farewells_.find(pipe);
+  loop_.cancel(f->second.timer);
+  farewells_.erase(f);
+  transport_->close(pipe);
+  check_stopped();
 }
 
 void hub_core::closed(pipe_id pipe, const error& reason) {
@@ -140,17 +160,17 @@ result<void> hub_core::on_hello(half& h, const parsed_step& step, std::span<cons
   if (by_key && !hello->who.tool) return error(errc::not_allowed, "only a tool may prove the control key");
   h.key = by_key ? security_.control_key : security_.cookie;
   if (h.key.empty()) return error(errc::bad_cookie, self_.name + " has no " + hello->secret + " to compare with");
-  auto met = meet(hello->who, self_, limits_);
+  auto met = meet(hello->who, self_, limits_over(h.frames.over));
   if (!met) return met.error();
   h.peer = std::move(*met);
   h.peer.protocol = *protocol;
   h.peer.proved = by_key ? secret::control_key : secret::cookie;
   h.peer.encrypted = h.frames.over == channel::encrypted;
-  if (!listening_.empty()) h.peer.via = listening_.front();
+  if (!listening_.empty()) h.peer.via = listening_.front().told;
 
   challenge_message challenge;
   challenge.protocol = *protocol;
-  challenge.who = introduce(self_, limits_);
+  challenge.who = introduce(self_, limits_over(h.frames.over));
   challenge.nonce = draw(*random_, nonce_bytes);
   challenge.connection = draw(*random_, h.wire.size());
   std::ranges::copy(challenge.connection, h.wire.begin());
@@ -173,7 +193,7 @@ result<void> hub_core::on_challenge(half& h, const parsed_step& step, std::span<
     return error(errc::noconnection, challenge->who.name + " answers at " + dial.where.text() + ", not " + expected);
   }
   if (challenge->who.name == self_.name) return error(errc::not_allowed, "a node cannot dial itself");
-  auto met = meet(challenge->who, self_, limits_);
+  auto met = meet(challenge->who, self_, limits_over(h.frames.over));
   if (!met) return met.error();
   h.peer = std::move(*met);
   h.peer.protocol = challenge->protocol;
@@ -210,6 +230,7 @@ result<void> hub_core::on_proof(half& h, const parsed_step& step, std::span<cons
     return {};
   }
   h.frames.proof = copy(data);
+  strangers_of(h.far).remove(h.pipe);
   if (auto allowed = events_.admit(h.peer); !allowed) return allowed;
   settle(h.pipe);
   return {};
@@ -267,7 +288,7 @@ void hub_core::begin_dial(dial_id id, const endpoint& where, dial_options how) {
   hello_message hello;
   hello.protocol_min = protocol_min;
   hello.protocol_max = protocol_max;
-  hello.who = introduce(self_, limits_);
+  hello.who = introduce(self_, limits_over(*over));
   hello.secret = std::string(name_of(dial.how.prove));
   hello.nonce = draw(*random_, nonce_bytes);
   half h;

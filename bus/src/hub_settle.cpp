@@ -23,7 +23,7 @@ void hub_core::drop_half(pipe_id pipe) {
   auto found = halves_.find(pipe);
   if (found == halves_.end()) return;
   if (found->second.timer != 0) loop_.cancel(found->second.timer);
-  if (found->second.dial == 0) --accepted_halves_;
+  strangers_of(found->second.far).remove(pipe);
   halves_.erase(found);
 }
 

@@ -19,6 +19,7 @@ class unique_fd {
   ~unique_fd() { close(); }
   [[nodiscard]] int get() const noexcept { return fd_; }
   [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
+  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
   void close() noexcept;
 
  private:

@@ -1,5 +1,6 @@
 #include "zmq/accepted.hpp"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -67,8 +68,9 @@ class accepted_pipes::monitor_reader final : public watched {
 };
 
 accepted_pipes::accepted_pipes(std::shared_ptr<zmq_context> context, system_loop& loop, watch_list& list,
-                               transport_events& events, const transport_settings& settings)
-    : context_(std::move(context)), loop_(loop), list_(list), events_(events), settings_(settings) {}
+                               descriptor_reserve& reserve, transport_events& events,
+                               const transport_settings& settings)
+    : context_(std::move(context)), loop_(loop), list_(list), reserve_(reserve), events_(events), settings_(settings) {}
 
 accepted_pipes::~accepted_pipes() { close_all(); }
 
@@ -79,7 +81,7 @@ bool accepted_pipes::set_up(zmq_socket_handle& router) const {
   const int silence = milliseconds_of(settings_.silence);
   return router.set(ZMQ_LINGER, linger_ms) && router.set(ZMQ_ROUTER_MANDATORY, 1) && router.set(ZMQ_SNDHWM, 0) &&
          router.set(ZMQ_RCVHWM, mark) && router.set(ZMQ_BACKLOG, 1024) && router.set(ZMQ_HANDSHAKE_IVL, 5000) &&
-         router.set64(ZMQ_MAXMSGSIZE, static_cast<std::int64_t>(settings_.frame_bytes)) &&
+         router.set64(ZMQ_MAXMSGSIZE, static_cast<std::int64_t>(settings_.encrypted_frame_bytes)) &&
          router.set(ZMQ_HEARTBEAT_IVL, silence) && router.set(ZMQ_HEARTBEAT_TIMEOUT, std::max(silence / 2, 1));
 }
 
@@ -124,27 +126,27 @@ result<std::string> accepted_pipes::encrypt(const channel_keys& keys) {
 
 result<endpoint> accepted_pipes::listen(const endpoint& where, const channel_keys& keys) {
   if (auto ready = open(); !ready) return ready.error();
-  listener one{.where = where};
+  auto numeric = numeric_address(where);
+  if (!numeric) return error(errc::io, numeric.error().text());
+  auto socket = listen_at(where, *numeric);
+  if (!socket) return socket.error();
+  listener one{.where = socket->where};
+  one.also = unique_fd(::fcntl(socket->socket.get(), F_DUPFD_CLOEXEC, 0));
   auto domain = encrypt(keys);
   if (!domain) return domain.error();
   one.domain = std::move(*domain);
-  endpoint numeric = where;  // libzmq binds to numbers and to the names of interfaces, not to hosts' names
-  if (where.host == "localhost") numeric.host = "127.0.0.1";
-  const bool v6 = numeric.host.find_first_not_of("0123456789.*") != std::string::npos;
-  if (!router_->socket.set(ZMQ_IPV6, v6 ? 1 : 0)) return zmq_failure(errc::io, "a ROUTER cannot be set up");
-  if (auto bound = router_->socket.bind(numeric.text()); !bound) {
+  // libzmq gets the socket that listens, and closes it.
+  if (!router_->socket.set(ZMQ_USE_FD, socket->socket.get())) return zmq_failure(errc::io, "a ROUTER cannot be set up");
+  if (auto bound = router_->socket.bind(literal(one.where, *numeric).text()); !bound) {
     zap_->forget(one.domain);
     return bound.error();
   }
+  static_cast<void>(socket->socket.release());
+  reserve_.fill();
   list_.sent_on(*router_);
   one.address = router_->socket.last_endpoint();
-  if (where.port == 0) {
-    auto real = endpoint::parse(one.address);
-    if (!real) return real.error();
-    one.where.port = real->port;
-  }
-  listeners_.push_back(one);
-  return one.where;
+  listeners_.push_back(std::move(one));
+  return listeners_.back().where;
 }
 
 void accepted_pipes::unlisten(const endpoint& where) {
@@ -220,6 +222,7 @@ accepted_pipes::pipe* accepted_pipes::find_or_open(std::string_view route, int f
     return nullptr;
   }
   auto made = std::make_unique<pipe>(pipe{.id = last_ += 4, .route = key, .fd = fd});
+  made->source = body.property("Peer-Address");
   pipe* out = made.get();
   by_id_.emplace(out->id, out);
   by_route_.emplace(std::move(key), std::move(made));
@@ -267,6 +270,11 @@ bool accepted_pipes::send_to(pipe& to, std::span<const std::byte> header, const 
 bool accepted_pipes::send(pipe_id id, std::span<const std::byte> header, const frame_payload& payload) {
   auto found = by_id_.find(id);
   return found != by_id_.end() && !found->second->shut && send_to(*found->second, header, payload);
+}
+
+std::string accepted_pipes::source(pipe_id id) const {
+  auto found = by_id_.find(id);
+  return found == by_id_.end() ? std::string() : found->second->source;
 }
 
 void accepted_pipes::close(pipe_id id) {
@@ -381,9 +389,18 @@ void accepted_pipes::handshake_failed(const zmq_event& event) {
   }
 }
 
-// libzmq tries again at once, and for ever, as long as no descriptor is free. To unbind for a while is no cure: that
-// ends every connection that was accepted there (tried on 4.3.4), so only the log is spared.
+// libzmq tries again at once, and for ever, as long as somebody waits and no descriptor is free. To unbind for a while
+// is no cure: that ends every connection that was accepted there (tried on 4.3.4). So who waits is let in by one of
+// the reserve and hung up on, until nobody waits.
 void accepted_pipes::out_of_descriptors(const zmq_event& event) {
+  events_.noise("no_descriptor", {});
+  for (const listener& one : listeners_) {
+    for (int i = 0; i < 256 && reserve_.lend(); ++i) {
+      const unique_fd waiting(::accept4(one.also.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (!waiting) break;
+    }
+    reserve_.fill();
+  }
   if (!shortage_.take(loop_.now()) || settings_.log == nullptr) return;
   if (!settings_.log->enabled(log_level::error)) return;
   settings_.log->log(log_level::error, "a connection cannot be accepted: no descriptor is free",

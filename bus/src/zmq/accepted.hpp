@@ -14,7 +14,9 @@
 
 #include <troupe/bus/security.hpp>
 
+#include "descriptor_reserve.hpp"
 #include "drop_log.hpp"
+#include "sockets.hpp"
 #include "zmq/watched.hpp"
 #include "zmq/zap.hpp"
 
@@ -35,13 +37,14 @@ namespace troupe::bus::internal {
 // probe gives up after `probe_patience` (silence then does the rest). Owner: the transport; the loop's thread.
 class accepted_pipes {
  public:
-  accepted_pipes(std::shared_ptr<zmq_context> context, system_loop& loop, watch_list& list, transport_events& events,
-                 const transport_settings& settings);
+  accepted_pipes(std::shared_ptr<zmq_context> context, system_loop& loop, watch_list& list, descriptor_reserve& reserve,
+                 transport_events& events, const transport_settings& settings);
   ~accepted_pipes();
 
   [[nodiscard]] result<endpoint> listen(const endpoint& where, const channel_keys& keys);
   void unlisten(const endpoint& where);  // ends what was accepted there, too
   bool send(pipe_id id, std::span<const std::byte> header, const frame_payload& payload);
+  [[nodiscard]] std::string source(pipe_id id) const;
   void close(pipe_id id);
   void close_all();
   // Every turn. True while probes are under way.
@@ -51,7 +54,8 @@ class accepted_pipes {
  private:
   struct pipe {
     pipe_id id;
-    std::string route;  // the ROUTER's id
+    std::string route;        // the ROUTER's id
+    std::string source = {};  // the address of who dialled
     int fd = -1;
     bool announced = false;
     bool dying = false;
@@ -69,6 +73,7 @@ class accepted_pipes {
     endpoint where;
     std::string address;  // as libzmq spells it
     std::string domain;   // of ZAP
+    unique_fd also;       // the same socket: for when no descriptor is free
   };
   class router_reader;
   class monitor_reader;
@@ -95,6 +100,7 @@ class accepted_pipes {
   std::shared_ptr<zmq_context> context_;
   system_loop& loop_;
   watch_list& list_;
+  descriptor_reserve& reserve_;
   transport_events& events_;
   const transport_settings& settings_;
   std::string mark_;                  // what the messages of a peer that ZAP let in are marked with
@@ -112,7 +118,7 @@ class accepted_pipes {
   std::vector<probe_of> probes_;
   std::unordered_set<int> forgotten_;  // descriptors of pipes that ended before DISCONNECTED came
   std::size_t explained_ = 0;          // handshakes that failed, told of, whose DISCONNECTED is yet to come
-  token_bucket shortage_{1, 1};  // lines of the log
+  token_bucket shortage_{1, 1};        // lines of the log
   pipe_id last_ = 3;
 };
 

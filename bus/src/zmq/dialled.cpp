@@ -65,17 +65,24 @@ bool fill(zmq_message& message, std::span<const std::byte> header, const frame_p
 
 class dialled_pipe final : public watched {
  public:
-  dialled_pipe(dialled_pipes& owner, pipe_id id, endpoint where)
-      : watched(owner.list_), id_(id), where_(std::move(where)), owner_(owner), monitor_(*this) {}
+  // `named`: as it was dialled; `where`: by number.
+  dialled_pipe(dialled_pipes& owner, pipe_id id, endpoint named, endpoint where, int patience_ms)
+      : watched(owner.list_),
+        id_(id),
+        named_(std::move(named)),
+        where_(std::move(where)),
+        patience_ms_(patience_ms),
+        owner_(owner),
+        monitor_(*this) {}
 
   result<void> open(const channel_keys& keys) {
     auto made = zmq_socket_handle::open(owner_.context_, ZMQ_DEALER);
     if (!made) return made.error();
     socket = std::move(*made);
-    const auto longest = static_cast<std::int64_t>(owner_.settings_.frame_bytes);
+    const auto longest = static_cast<std::int64_t>(owner_.settings_.encrypted_frame_bytes);
     const bool set = socket.set(ZMQ_LINGER, linger_ms) && socket.set(ZMQ_SNDHWM, 0) && socket.set(ZMQ_RCVHWM, 0) &&
                      socket.set(ZMQ_RECONNECT_IVL, never_reconnect_ms) && socket.set(ZMQ_IMMEDIATE, 0) &&
-                     socket.set(ZMQ_CONNECT_TIMEOUT, 3000) && socket.set(ZMQ_HANDSHAKE_IVL, 5000) &&
+                     socket.set(ZMQ_CONNECT_TIMEOUT, patience_ms_) && socket.set(ZMQ_HANDSHAKE_IVL, 5000) &&
                      socket.set64(ZMQ_MAXMSGSIZE, longest) && socket.set(ZMQ_IPV6, needs_ipv6(where_) ? 1 : 0);
     if (!set) return zmq_failure(errc::io, "a DEALER cannot be set up");
     if (!socket.set_bytes(ZMQ_CURVE_SERVERKEY, keys.acceptor_public) ||
@@ -121,6 +128,8 @@ class dialled_pipe final : public watched {
 
   [[nodiscard]] bool ended() const noexcept { return ended_.has_value() || question_; }
   [[nodiscard]] const error& why() const noexcept { return *ended_; }
+  [[nodiscard]] bool met_nobody() const noexcept { return nobody_; }
+  [[nodiscard]] bool greeted() const noexcept { return greeted_; }
   [[nodiscard]] pipe_id id() const noexcept { return id_; }
 
  private:
@@ -135,13 +144,14 @@ class dialled_pipe final : public watched {
         (event.event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL && (event.number == EPIPE || event.number == ECONNRESET));
     if (hung_up && !greeted_) {
       question_ = std::make_unique<greeting_probe>(owner_.list_, [this](answer there) {
-        ended_ = not_understood(there, where_);
+        ended_ = not_understood(there, named_);
         owner_.list_.may_have(*this);
       });
       if (question_->open(owner_.context_, where_, needs_ipv6(where_))) return;
       question_->shut();
     }
-    ended_ = reason_of(event, where_);
+    nobody_ = event.event == ZMQ_EVENT_CLOSED || event.event == ZMQ_EVENT_CONNECT_RETRIED;
+    ended_ = reason_of(event, named_);
   }
 
   class monitor_reader final : public watched {
@@ -161,60 +171,123 @@ class dialled_pipe final : public watched {
   };
 
   const pipe_id id_;
-  const endpoint where_;
+  const endpoint named_, where_;
+  const int patience_ms_;
   dialled_pipes& owner_;
   monitor_reader monitor_;
   std::unique_ptr<greeting_probe> question_;  // while, and since, it is asked why the dial was cut off
   std::optional<error> ended_;
+  bool nobody_ = false;   // answered
   bool greeted_ = false;  // ZeroMQ's handshake is done
   bool in_multipart_ = false;
   bool shut_ = false;
 };
 
-dialled_pipes::dialled_pipes(std::shared_ptr<zmq_context> context, watch_list& list, transport_events& events,
-                             const transport_settings& settings)
-    : context_(std::move(context)), list_(list), events_(events), settings_(settings) {}
+// From the dial until it is over: a pipe, or none while its name is looked up.
+struct dialled_pipes::dialling {
+  endpoint where;
+  channel_keys keys;
+  resolver::ticket lookup = 0;
+  std::vector<socket_address> addresses;
+  std::size_t tried = 0;  // of them
+  std::unique_ptr<dialled_pipe> pipe;
+  std::vector<bytes> early;  // frames, until it is seen that somebody answers
+};
+
+dialled_pipes::dialled_pipes(std::shared_ptr<zmq_context> context, watch_list& list, resolver& names,
+                             transport_events& events, const transport_settings& settings)
+    : context_(std::move(context)), list_(list), resolver_(names), events_(events), settings_(settings) {}
 
 dialled_pipes::~dialled_pipes() { close_all(); }
 
 result<void> dialled_pipes::dial(pipe_id id, const endpoint& where, const channel_keys& keys) {
-  auto pipe = std::make_unique<dialled_pipe>(*this, id, where);
-  if (auto opened = pipe->open(keys); !opened) {
-    pipe->shut();
-    return opened;
+  auto one = std::make_unique<dialling>(dialling{.where = where, .keys = keys});
+  if (auto numeric = numeric_address(where)) {
+    one->addresses.push_back(*numeric);
+    if (auto begun = attempt(id, *one); !begun) return begun;
+  } else {
+    one->lookup = resolver_.ask(where, [this, id](result<std::vector<socket_address>> found) {
+      auto at = pipes_.find(id);
+      if (at == pipes_.end()) return;
+      at->second->lookup = 0;
+      if (!found) return give_up(id, found.error());
+      at->second->addresses = std::move(*found);
+      if (auto begun = attempt(id, *at->second); !begun) give_up(id, begun.error());
+    });
   }
-  pipes_.emplace(id, std::move(pipe));
+  pipes_.emplace(id, std::move(one));
   return {};
 }
 
-bool dialled_pipes::send(pipe_id id, std::span<const std::byte> header, const frame_payload& payload) {
-  auto found = pipes_.find(id);
-  if (found == pipes_.end()) return false;
-  dialled_pipe& pipe = *found->second;
-  if (pipe.ended()) return false;  // libzmq would accept it for ever
+// Dials the next address. libzmq is given no name: it would ask for it on the thread that serves all connections.
+result<void> dialled_pipes::attempt(pipe_id id, dialling& one) {
+  const int patience = std::max(300, 3000 / static_cast<int>(one.addresses.size()));
+  const endpoint number = literal(one.where, one.addresses.at(one.tried++));
+  auto pipe = std::make_unique<dialled_pipe>(*this, id, one.where, number, patience);
+  if (auto opened = pipe->open(one.keys); !opened) {
+    pipe->shut();
+    graveyard_.push_back(std::move(pipe));
+    return opened;
+  }
+  one.pipe = std::move(pipe);
+  for (const bytes& each : one.early) static_cast<void>(send_by(*one.pipe, each, {}));
+  return {};
+}
+
+bool dialled_pipes::send_by(dialled_pipe& pipe, std::span<const std::byte> header, const frame_payload& payload) {
   zmq_message message;
   if (!fill(message, header, payload)) return false;
   list_.sent_on(pipe);
   return pipe.socket.send(message, false) == zmq_outcome::done;
 }
 
+bool dialled_pipes::send(pipe_id id, std::span<const std::byte> header, const frame_payload& payload) {
+  auto found = pipes_.find(id);
+  if (found == pipes_.end()) return false;
+  dialling& one = *found->second;
+  if (one.pipe && one.pipe->ended()) return false;  // libzmq would accept it for ever
+  const bool may_go_on = !one.pipe || one.tried < one.addresses.size();
+  if (may_go_on && !(one.pipe && one.pipe->greeted())) {
+    bytes& copy = one.early.emplace_back(header.begin(), header.end());
+    for (const auto part : payload.parts()) copy.insert(copy.end(), part.begin(), part.end());
+  }
+  return !one.pipe || send_by(*one.pipe, header, payload);
+}
+
 void dialled_pipes::finish(dialled_pipe& pipe) {
   const pipe_id id = pipe.id();
+  auto found = pipes_.find(id);
+  if (found == pipes_.end()) return;
+  dialling& one = *found->second;
   const error& why = pipe.why();  // it is closed here, and buried after the turn
+  if (!pipe.met_nobody() || one.tried >= one.addresses.size()) return give_up(id, why);
+  pipe.shut();
+  graveyard_.push_back(std::move(one.pipe));
+  if (auto begun = attempt(id, one); !begun) give_up(id, begun.error());
+}
+
+void dialled_pipes::give_up(pipe_id id, const error& why) {
+  const error told = why;
   close(id);
-  events_.closed(id, why);
+  events_.closed(id, told);
 }
 
 void dialled_pipes::close(pipe_id id) {
   auto found = pipes_.find(id);
   if (found == pipes_.end()) return;
-  found->second->shut();
-  graveyard_.push_back(std::move(found->second));
+  if (found->second->lookup != 0) resolver_.cancel(found->second->lookup);
+  if (found->second->pipe) {
+    found->second->pipe->shut();
+    graveyard_.push_back(std::move(found->second->pipe));
+  }
   pipes_.erase(found);
 }
 
 void dialled_pipes::close_all() {
-  for (auto& [id, pipe] : pipes_) pipe->shut();
+  for (auto& [id, one] : pipes_) {
+    if (one->lookup != 0) resolver_.cancel(one->lookup);
+    if (one->pipe) one->pipe->shut();
+  }
   pipes_.clear();
   graveyard_.clear();
 }

@@ -7,6 +7,7 @@
 
 #include <troupe/bus/transport.hpp>
 
+#include "resolver.hpp"
 #include "zmq/watched.hpp"
 
 namespace troupe::bus::internal {
@@ -14,10 +15,11 @@ namespace troupe::bus::internal {
 class dialled_pipe;
 
 // Owner: the transport. A DEALER has one attempt in its life: whatever its monitor says ends it, and then it is read
-// until nothing is left, before `closed`. One that was cut off during ZeroMQ's handshake first asks why.
+// until nothing is left, before `closed`. One that was cut off during ZeroMQ's handshake first asks why. The addresses
+// of a name are tried one after the other, each by a DEALER of its own.
 class dialled_pipes {
  public:
-  dialled_pipes(std::shared_ptr<zmq_context> context, watch_list& list, transport_events& events,
+  dialled_pipes(std::shared_ptr<zmq_context> context, watch_list& list, resolver& names, transport_events& events,
                 const transport_settings& settings);
   ~dialled_pipes();
 
@@ -29,13 +31,18 @@ class dialled_pipes {
 
  private:
   friend class dialled_pipe;
+  struct dialling;
+  [[nodiscard]] result<void> attempt(pipe_id id, dialling& one);
+  bool send_by(dialled_pipe& pipe, std::span<const std::byte> header, const frame_payload& payload);
   void finish(dialled_pipe& pipe);
+  void give_up(pipe_id id, const error& why);
 
   std::shared_ptr<zmq_context> context_;
   watch_list& list_;
+  resolver& resolver_;
   transport_events& events_;
   const transport_settings& settings_;
-  std::unordered_map<pipe_id, std::unique_ptr<dialled_pipe>> pipes_;
+  std::unordered_map<pipe_id, std::unique_ptr<dialling>> pipes_;
   std::vector<std::unique_ptr<dialled_pipe>> graveyard_;
 };
 

@@ -72,6 +72,11 @@ class zmq_message {
     const char* text = zmq_msg_gets(&message_, name);
     return text != nullptr && wanted == text;
   }
+  // What libzmq tells of it; empty when it does not.
+  [[nodiscard]] std::string property(const char* name) noexcept {
+    const char* text = zmq_msg_gets(&message_, name);
+    return text == nullptr ? std::string() : std::string(text);
+  }
   [[nodiscard]] zmq_msg_t* raw() noexcept { return &message_; }
 
  private:

@@ -22,11 +22,13 @@ namespace {
 // libzmq reported gone, look, bury what was closed during the turn.
 class zmq_transport_impl final : public transport, private loop_source {
  public:
-  zmq_transport_impl(system_loop& loop, unsigned io_threads) : loop_(loop), io_threads_(io_threads), list_(loop) {}
+  zmq_transport_impl(system_loop& loop, unsigned io_threads)
+      : loop_(loop), io_threads_(io_threads), reserve_(loop), list_(loop) {}
   ~zmq_transport_impl() override {
     loop_.run([this] {
       stop();
       plain_.reset();
+      names_.reset();
     });
   }
 
@@ -38,7 +40,8 @@ class zmq_transport_impl final : public transport, private loop_source {
   result<void> start(transport_events& events, const transport_settings& settings) override {
     settings_ = settings;
     events_ = &events;
-    plain_ = std::make_unique<zmtp::pipes>(loop_, events, settings_);
+    names_ = std::make_unique<resolver>(loop_);
+    plain_ = std::make_unique<zmtp::pipes>(loop_, *names_, reserve_, events, settings_);
     return {};
   }
 
@@ -74,6 +77,17 @@ class zmq_transport_impl final : public transport, private loop_source {
     else dialled_->close(pipe);
   }
 
+  void trust(pipe_id pipe) override {
+    if (zmtp::pipes::is_one(pipe)) plain_->trust(pipe);
+  }
+  std::string source(pipe_id pipe) const override {
+    if (zmtp::pipes::is_one(pipe)) return plain_->source(pipe);
+    return accepted_pipes::is_one(pipe) ? accepted_->source(pipe) : std::string();
+  }
+  std::size_t unsent(pipe_id pipe) const noexcept override {
+    return zmtp::pipes::is_one(pipe) ? plain_->unsent(pipe) : 0;
+  }
+
   void stop() override {
     if (plain_) plain_->close_all();
     if (!accepted_ || stopped_) return;
@@ -103,8 +117,8 @@ class zmq_transport_impl final : public transport, private loop_source {
       shared = *made;
     }
     auto context = std::static_pointer_cast<zmq_context>(shared);
-    accepted_ = std::make_unique<accepted_pipes>(context, loop_, list_, *events_, settings_);
-    dialled_ = std::make_unique<dialled_pipes>(context, list_, *events_, settings_);
+    accepted_ = std::make_unique<accepted_pipes>(context, loop_, list_, reserve_, *events_, settings_);
+    dialled_ = std::make_unique<dialled_pipes>(context, list_, *names_, *events_, settings_);
     loop_.add(*this);
     return {};
   }
@@ -113,6 +127,8 @@ class zmq_transport_impl final : public transport, private loop_source {
   const unsigned io_threads_;
   transport_settings settings_;
   transport_events* events_ = nullptr;
+  descriptor_reserve reserve_;
+  std::unique_ptr<resolver> names_;
   std::unique_ptr<zmtp::pipes> plain_;
   // what is encrypted; null before the first
   watch_list list_;

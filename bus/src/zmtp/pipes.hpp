@@ -7,7 +7,10 @@
 
 #include <troupe/bus/transport.hpp>
 
+#include "crowd.hpp"
+#include "descriptor_reserve.hpp"
 #include "drop_log.hpp"
+#include "resolver.hpp"
 #include "zmtp/stream.hpp"
 
 namespace troupe::bus::internal::zmtp {
@@ -16,12 +19,14 @@ namespace troupe::bus::internal::zmtp {
 // * To the other side this is a DEALER that dialled, or the ROUTER that it dialled; there is no routing id here that a
 //   stranger could take, and no queue but those of the kernel and of the hub.
 // * A pipe is told of (`opened`) with its first frame. Who was accepted has `first_words` for that, and there are at
-//   most `most_strangers` of them at a time.
+//   most so many of them at a time, of this host and of others apart: see crowd.
+// * Where no descriptor is free, one on this host gets one of the reserve, one from elsewhere that of a stranger.
 // * A closed pipe goes on for `last_words` at most, until the other side has hung up: see stream.
 // Owner: the transport; the loop's thread.
 class pipes final : private stream_events, private loop_source {
  public:
-  pipes(system_loop& loop, transport_events& events, const transport_settings& settings);
+  pipes(system_loop& loop, resolver& names, descriptor_reserve& reserve, transport_events& events,
+        const transport_settings& settings);
   ~pipes() override;
 
   [[nodiscard]] result<endpoint> listen(const endpoint& where);
@@ -31,19 +36,23 @@ class pipes final : private stream_events, private loop_source {
   bool send(pipe_id id, std::span<const std::byte> header, frame_payload payload);
   void close(pipe_id id);
   void close_all();
+  void trust(pipe_id id);
+  [[nodiscard]] std::string source(pipe_id id) const;
+  [[nodiscard]] std::size_t unsent(pipe_id id) const noexcept;
   [[nodiscard]] static bool is_one(pipe_id id) noexcept { return (id & 3) == 1; }
 
  private:
   class listener;
   struct pipe;
-  struct lookup;
 
-  void accepted(listener& at, unique_fd socket);
+  [[nodiscard]] crowd& strangers_at(const endpoint& where) noexcept;
+  void accepted(listener& at, unique_fd socket, std::string source);
+  bool send_away(pipe_id stranger);
   void out_of_descriptors(const endpoint& where, int number);
   void begin(pipe& one, unique_fd socket, bool connecting);
   void begin_dial(pipe& one);
-  void connect(pipe& one, const void* address, unsigned size);
-  void looked_up(pipe_id id, const std::shared_ptr<lookup>& found);
+  void begin_race(pipe& one, std::vector<socket_address> addresses);
+  void connect(pipe& one, const socket_address& to);
   void fail_soon(pipe& one, error why);
   void fail(pipe& one, error why);
   void forget(pipe& one);
@@ -59,13 +68,15 @@ class pipes final : private stream_events, private loop_source {
   appetite turn() override;
 
   system_loop& loop_;
+  resolver& resolver_;
+  descriptor_reserve& reserve_;
   transport_events& events_;
   const transport_settings& settings_;
   stream::shared shared_;
   std::vector<std::unique_ptr<listener>> listeners_;
   std::unordered_map<pipe_id, std::unique_ptr<pipe>> pipes_;  // also those that are closed and have last words
   std::unordered_map<const stream*, pipe*> by_stream_;
-  std::size_t strangers_ = 0;                     // accepted, and not opened yet
+  crowd near_, far_;                              // accepted, and not opened yet: by ipc, by tcp
   std::vector<std::unique_ptr<pipe>> graveyard_;  // they may be under way when they end
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   token_bucket shortage_{1, 1};  // lines of the log

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <new>
 #include <system_error>
 
 namespace troupe::bus::internal::zmtp {
@@ -18,6 +19,10 @@ constexpr std::size_t kept_part = 512u << 10;     // room that a stream keeps fo
 constexpr std::size_t long_rest = 32u << 10;      // of a frame: worth waiting for
 constexpr std::size_t long_piece = 8u << 10;      // of one read: its sender is near and fast
 constexpr int most_waits = 40;                    // for more of it, in one turn
+constexpr std::size_t first_part = 64u << 10;     // room for a frame of which little has come
+constexpr std::size_t strangers_first_part = 1u << 10;
+constexpr std::size_t most_strangers_parts = 4u << 20;
+constexpr std::size_t most_pongs = 16u << 10;
 
 error system_failure(std::string what, int number) {
   return error(errc::noconnection, std::move(what) + ": " + std::generic_category().message(number));
@@ -61,6 +66,7 @@ void stream::shut() {
   with_.loop.unwatch(socket_.get(), *this);
   socket_.close();
   part_ = {};
+  count_part();
   out_ = {};
   held_ = {};
 }
@@ -69,6 +75,7 @@ void stream::finish() {
   if (!socket_ || finishing_) return;
   finishing_ = true;
   part_ = {};
+  count_part();
   if (step_ != step::open) held_ = {};
   if (cannot_write_ || step_ == step::connecting) return shut();
   if (out_.empty()) ::shutdown(socket_.get(), SHUT_WR);
@@ -83,11 +90,20 @@ void stream::fail(const error& why, spoke how) {
 
 void stream::readable() {
   if (step_ == step::connecting) return writable();  // refused
+  try {
+    take_arrived();
+  } catch (const std::bad_alloc&) {  // for what it sent: it goes, the node stays
+    if (socket_) fail(error(errc::system_limit, "no memory for what the other side sends"), spoke_);
+  }
+}
+
+void stream::take_arrived() {
   int waits = 0;
   std::size_t last = 0;  // read at once
   for (std::size_t read = 0; read < bytes_a_turn;) {
     const std::size_t had = part_.size();
-    const std::size_t missing = part_wanted_ > had ? part_wanted_ - had : 0;
+    const std::size_t missing =
+        std::min(part_wanted_, part_.capacity()) > had ? std::min(part_wanted_, part_.capacity()) - had : 0;
     std::array<iovec, 2> into{{{part_.data() + had, missing}, {with_.room.data(), with_.room.capacity()}}};
     const int from = missing == 0 ? 1 : 0;
     const ssize_t count = ::readv(socket_.get(), into.data() + from, 2 - from);
@@ -112,28 +128,60 @@ void stream::readable() {
 
 // `fresh` lies behind what is kept of a part. False when the stream has ended meanwhile.
 bool stream::take_read(std::span<const std::byte> fresh) {
-  if (!part_.empty()) {
-    if (part_wanted_ == 0) part_.append(std::exchange(fresh, {}));
-    if (part_.size() < part_wanted_) return true;
+  while (!part_.empty()) {
+    const std::size_t upto = part_wanted_ != 0 ? part_wanted_ : longest_head;
+    const std::size_t more = std::min(fresh.size(), upto - std::min(upto, part_.size()));
+    if (!keep(fresh.first(more))) return false;
+    // More room only once what there was is full.
+    if (part_.size() < part_wanted_) return part_.size() < part_.capacity() || make_room(part_.size() + 1);
     raw_bytes whole = std::exchange(part_, {});
+    count_part();
     std::span<const std::byte> data = whole.span();
     if (!take(data)) return false;
-    if (!data.empty()) {
-      keep(data);
-    } else if (whole.capacity() <= kept_part) {
+    if (data.size() > more) {  // not more than its length is known now
+      fresh = fresh.subspan(more);
+      if (!keep(data)) return false;
+      if (fresh.empty()) return true;
+      continue;
+    }
+    fresh = fresh.subspan(more - data.size());
+    if (trusted_ && whole.capacity() <= kept_part) {
       part_ = std::move(whole);
       part_.clear();
     }
+    break;
   }
-  if (fresh.empty()) return true;
-  if (!take(fresh)) return false;
-  if (!fresh.empty()) keep(fresh);
+  return fresh.empty() || (take(fresh) && keep(fresh));
+}
+
+// False when there is no room for it, which has ended the stream.
+bool stream::keep(std::span<const std::byte> rest) {
+  if (rest.empty()) return true;
+  if (part_.size() + rest.size() > part_.capacity() && !make_room(part_.size() + rest.size())) return false;
+  part_.append(rest);
   return true;
 }
 
-void stream::keep(std::span<const std::byte> rest) {
-  part_.reserve(part_wanted_);
-  part_.append(rest);
+// For `size` bytes at least, and for a frame that goes on for some more.
+bool stream::make_room(std::size_t size) {
+  const std::size_t more = trusted_ ? std::max(4 * size, first_part) : std::max(2 * size, strangers_first_part);
+  part_.reserve(std::max(size, std::min(part_wanted_ == 0 ? longest_head : part_wanted_, more)));
+  count_part();
+  if (trusted_ || with_.strangers_parts <= most_strangers_parts) return true;
+  fail(error(errc::overloaded, "a long frame, while strangers have sent too many of them"), spoke_);
+  return false;
+}
+
+void stream::count_part() {
+  const std::size_t now =
+      trusted_ || part_.capacity() <= strangers_first_part ? 0 : part_.capacity() - strangers_first_part;
+  with_.strangers_parts = with_.strangers_parts - part_counted_ + now;
+  part_counted_ = now;
+}
+
+void stream::trust() {
+  trusted_ = true;
+  count_part();
 }
 
 // Takes from the front of `data` what is whole. False when the stream has ended meanwhile.
@@ -141,7 +189,7 @@ bool stream::take(std::span<const std::byte>& data) {
   part_wanted_ = 0;
   if (step_ == step::greeting && !data.empty() && !take_greeting(data)) return false;
   while (step_ != step::greeting && !data.empty()) {
-    const auto one = cut_frame(data, with_.longest);
+    const auto one = cut_frame(data, trusted_ ? with_.longest : with_.strangers_longest);
     if (!one) {
       fail(one.error(), spoke_);
       return false;
@@ -210,7 +258,10 @@ bool stream::take_command(std::span<const std::byte> body) {
     return false;
   }
   write(pong(*context));
-  return true;
+  pongs_ = out_.empty() ? 0 : pongs_ + context->size() + longest_head;
+  if (pongs_ <= most_pongs) return true;
+  fail(error(errc::overloaded, "PING after PING from one that does not read the answers"), spoke_);
+  return false;
 }
 
 bool stream::open_up(const command& what) {

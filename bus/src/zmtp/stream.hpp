@@ -58,6 +58,10 @@ class stream_events {
 //   speak its mechanism closes at once, and could not be told from one that is gone.
 // * What is read goes into a buffer that all streams of a transport share, and frames are told in place; only the part
 //   of one that is not whole yet is kept. What a socket does not take at once is kept too: the hub's credit bounds it.
+// * What is kept grows with what has come, not with what a frame's head claims. Who has proved nothing (until `trust`)
+//   may make us keep little, and all of those together `most_strangers_parts`, besides the first bytes of each: our
+//   handshake needs no more.
+// * Our answers to PING are bounded while the other side does not read them.
 // * When writing fails, what has arrived is still read to its end: that ends the stream.
 // * `finish` says what is queued, then that no more will come, and waits for the other side to hang up: closed at once,
 //   a socket with unread bytes resets the connection and throws away our last words. Who owns it bounds that wait.
@@ -67,8 +71,10 @@ class stream final : public fd_watcher {
   struct shared {
     system_loop& loop;
     stream_events& events;
-    std::size_t longest;  // body of a frame
-    raw_bytes room;       // to read into
+    std::size_t longest;              // body of a frame
+    std::size_t strangers_longest;    // the same, of one that has proved nothing
+    raw_bytes room = {};              // to read into
+    std::size_t strangers_parts = 0;  // what all of those make us keep
   };
 
   // `connecting`: `socket` is a dial that the kernel has not finished.
@@ -83,6 +89,9 @@ class stream final : public fd_watcher {
   bool send(std::span<const std::byte> header, frame_payload body);
   // The same for bytes that are whole messages with their heads.
   bool send_framed(std::span<const std::byte> messages);
+  // The other side has proved who it is.
+  void trust();
+  [[nodiscard]] std::size_t unsent_bytes() const noexcept { return out_.size(); }
   void finish();
   // Without another event, at once: `leave` first says what can be said without waiting.
   void leave();
@@ -102,7 +111,10 @@ class stream final : public fd_watcher {
   void connected();
   [[nodiscard]] bool take_read(std::span<const std::byte> fresh);
   [[nodiscard]] bool take(std::span<const std::byte>& data);
-  void keep(std::span<const std::byte> rest);
+  void take_arrived();
+  [[nodiscard]] bool keep(std::span<const std::byte> rest);
+  [[nodiscard]] bool make_room(std::size_t size);
+  void count_part();
   [[nodiscard]] bool take_greeting(std::span<const std::byte>& data);
   [[nodiscard]] bool take_frame(const frame& one);
   [[nodiscard]] bool take_command(std::span<const std::byte> body);
@@ -122,10 +134,13 @@ class stream final : public fd_watcher {
   bool cannot_write_ = false;
   bool wants_writable_ = false;
   spoke spoke_ = spoke::nothing;
-  raw_bytes part_;               // of a frame, or of the greeting
-  std::size_t part_wanted_ = 0;  // how long that will be; 0 when it is not known yet
+  bool trusted_ = false;
+  raw_bytes part_;                // of a frame, or of the greeting
+  std::size_t part_counted_ = 0;  // of it, in `shared::strangers_parts`
+  std::size_t part_wanted_ = 0;   // how long that will be; 0 when it is not known yet
   unsent out_;
-  raw_bytes held_;  // messages that wait for the handshake
+  std::size_t pongs_ = 0;  // bytes of them that were queued since nothing was
+  raw_bytes held_;         // messages that wait for the handshake
 };
 
 }  // namespace troupe::bus::internal::zmtp

@@ -18,10 +18,12 @@ void unsent::append(std::span<const std::byte> copied) {
   if (!room) pieces_.emplace_back();
   bytes& last = pieces_.back().copied;
   last.insert(last.end(), copied.begin(), copied.end());
+  size_ += copied.size();
 }
 
 void unsent::append(frame_payload given, std::size_t gone) {
   if (given.size() - gone >= worth_keeping) {
+    size_ += given.size() - gone;
     pieces_.push_back({{}, std::move(given), gone});
     return;
   }
@@ -49,6 +51,7 @@ std::size_t unsent::front(std::span<iovec> out) const noexcept {
 }
 
 void unsent::drop_front(std::size_t count) noexcept {
+  size_ -= count;
   while (count > 0) {
     piece& first = pieces_.front();
     const std::size_t left = first.size() - first.gone;

@@ -1,5 +1,6 @@
 #pragma once
-// Stands between a dialler and a listener, plain or encrypted, and harms one byte of the first connection that it carries.
+// Stands between a dialler and a listener, plain or encrypted, and harms one byte of the first connection that it
+// carries.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -90,7 +91,8 @@ class fault_relay {
     }
     tcp_socket out(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const sockaddr_un at = unix_address(target_.host);
-    return ::connect(out.fd(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0 ? std::move(out) : tcp_socket(-1);
+    return ::connect(out.fd(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0 ? std::move(out)
+                                                                                       : tcp_socket(-1);
   }
   static void reset(route& one) {
     const linger now{.l_onoff = 1, .l_linger = 0};

@@ -1,5 +1,5 @@
-// A session that is harmed on its way, at each byte of handshake and first frames, in both directions: both ends are done
-// with it soon and for a fitting reason, and the acceptor lives and serves the next.
+// A session that is harmed on its way, at each byte of handshake and first frames, in both directions: both ends are
+// done with it soon and for a fitting reason, and the acceptor lives and serves the next.
 #include <cstdlib>
 #include <list>
 

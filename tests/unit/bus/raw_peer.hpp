@@ -16,7 +16,7 @@ class raw_peer final : public bus::transport_events {
   raw_peer(std::unique_ptr<bus::transport> transport) : transport_(std::move(transport)), random_(seeded_random(7)) {
     transport_->on().run([this] {
       bus::transport_settings settings;
-      settings.frame_bytes = 16u << 20;
+      settings.frame_bytes = settings.encrypted_frame_bytes = settings.stranger_frame_bytes = 16u << 20;
       settings.frames_under_way = 1u << 20;
       settings.silence = std::chrono::seconds(60);
       settings.random = random_.get();

@@ -85,8 +85,9 @@ struct connection_counters {
 struct hub_counters {
   std::size_t connections = 0, half_handshakes = 0, dials = 0;
   std::uint64_t accepted = 0, dialled = 0;
-  // By cause: "stranger", "wrong_key", "not_encrypted", "wrong_connection_id", "ended_connection", "bad_cookie",
-  // "turned_away", "half_handshake_limit", "rate_limit", "too_large", "bad_message", …; only causes that happened.
+  // By cause: "stranger", "wrong_key", "encrypted", "wrong_connection_id", "ended_connection", "bad_cookie",
+  // "turned_away", "stranger_limit", "half_handshake_limit", "no_descriptor", "no_memory", "unsent_answers",
+  // "rate_limit", "too_large", "bad_message", …; only causes that happened.
   std::vector<std::pair<std::string, std::uint64_t>> drops;
   std::vector<connection_counters> peers;
 };

@@ -36,9 +36,10 @@ class transport_events {
   virtual void frame(pipe_id pipe, std::span<const std::byte> data) = 0;
   // The pipe is gone, and every frame that had arrived was given before. Not called after `close`.
   virtual void closed(pipe_id pipe, const error& reason) = 0;
-  // Somebody was turned away below the level of frames. `cause` is a literal: "wrong_key" (encrypted, with another
-  // cookie's keys), "not_encrypted" and "encrypted" (the other than is spoken here), "turned_away" (goes on after
-  // that), else "stranger". Without `what` it is counted and not logged.
+  // Somebody was turned away below the level of frames. `cause` is a literal: "wrong_key" (where it is
+  // encrypted: not, or with another cookie's keys), "encrypted" (where it is not), "turned_away" (goes on after
+  // that), "stranger_limit" (another one came), "no_descriptor", else "stranger". Without `what` it is counted and not
+  // logged.
   virtual void noise(std::string_view cause, std::string_view what) {
     static_cast<void>(cause);
     static_cast<void>(what);
@@ -46,9 +47,11 @@ class transport_events {
 };
 
 struct transport_settings {
-  std::size_t frame_bytes = 0;       // the longest frame to accept, header included
-  std::size_t frames_under_way = 0;  // never so many frames in one pipe, if the peer is honest
-  duration silence{};                // after which the hub gives a peer up: the transport may free its pipe later
+  std::size_t frame_bytes = 0;            // the longest frame to accept, header included
+  std::size_t encrypted_frame_bytes = 0;  // the same where libzmq takes memory before it knows who speaks
+  std::size_t stranger_frame_bytes = 0;   // the same until `trust`
+  std::size_t frames_under_way = 0;       // never so many frames in one pipe, if the peer is honest
+  duration silence{};                     // after which the hub gives a peer up: the transport may free its pipe later
   random_source* random = nullptr;
   log_sink* log = nullptr;
 };
@@ -82,6 +85,18 @@ class transport {
   }
   // `header` and `payload` make one frame. False when the pipe is gone: `closed` comes, or came.
   virtual bool send(pipe_id pipe, std::span<const std::byte> header, frame_payload payload) = 0;
+  // The other side has proved its secret: from now on it may send long frames.
+  virtual void trust(pipe_id pipe) { static_cast<void>(pipe); }
+  // Whom a quota is for: the address of who dialled, in some form; empty for what is on this host alone.
+  [[nodiscard]] virtual std::string source(pipe_id pipe) const {
+    static_cast<void>(pipe);
+    return {};
+  }
+  // Bytes that were sent and that the system has not taken yet; 0 where that is not known.
+  [[nodiscard]] virtual std::size_t unsent(pipe_id pipe) const noexcept {
+    static_cast<void>(pipe);
+    return 0;
+  }
   // Forgets the pipe: no event of it comes any more. Frames sent before still leave, for a short time. Where one peer
   // cannot be cut off (an accepted one that is encrypted), its next frame comes as a pipe newly `opened`.
   virtual void close(pipe_id pipe) = 0;
