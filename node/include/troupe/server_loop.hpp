@@ -96,6 +96,12 @@ void note_received(process& self, server_context& context, const message& receiv
 [[nodiscard]] bool has_tag(const message& received, std::string_view tag);
 void refuse_fields(process& self, server_context& context, message& received, const error& why);
 void refuse_unknown(process& self, server_context& context, message& received);
+// The same of a server of the node's own, which ends for nobody's mistake: a call is answered with an error.
+void answer_unknown(process& self, server_context& context, message& received);
+// By an exit signal to itself that it does not trap: no hook runs any more.
+[[nodiscard]] bool ends_at_once(const process& self) noexcept;
+// Sent by the runtime for an end, not by a process that wrote the same.
+[[nodiscard]] bool is_genuine(const message& received, server_event event) noexcept;
 void answer_nothing(process& self, message& request);  // nil, unless it was answered or moved away
 void refuse_cast(process& self, const error& why);
 [[nodiscard]] std::string handler_name(process& self, const char* entry, std::string_view tag);
@@ -345,10 +351,16 @@ struct server_loop {
     return special(self, state, context, request, event);
   }
 
+  // A server of the node's own: what it does not know, and an end that somebody made up, is refused.
+  static constexpr bool refuses_strangers = requires { requires State::refuses_strangers; };
+
   static task<> special(process& self, State& state, server_context& context, message& request, server_event event) {
     if (event == server_event::system) {
       handle_system(self, context, request);
       return {};
+    }
+    if constexpr (refuses_strangers) {
+      if (event != server_event::other && !is_genuine(request, event)) event = server_event::other;
     }
     if (event == server_event::parent_exit) {
       context.ending = request.get<exit_message>()->reason;
@@ -363,7 +375,8 @@ struct server_loop {
     }
     if constexpr (requires { state.on_other(self, request); })
       return begin_hook([&] { return state.on_other(self, request); });
-    refuse_unknown(self, context, request);
+    if constexpr (refuses_strangers) answer_unknown(self, context, request);
+    else refuse_unknown(self, context, request);
     return {};
   }
 
@@ -504,6 +517,7 @@ task<> server_body(process& self, server_start how, Args... args) {
   } catch (...) {
     failure = std::current_exception();
   }
+  if (failure && ends_at_once(self)) std::rethrow_exception(failure);
 
   const exit_reason reason = failure ? reason_of(failure) : *context.ending;
   if constexpr (requires { state.terminate(self, reason); }) {

@@ -216,7 +216,8 @@ class [[nodiscard]] async_task {
 
   // errc::timeout: it runs on, to be yielded or shut down; `.or_exit()` on the result ends both, as in Elixir.
   [[nodiscard]] task<result<R>> await(troupe::process& self, duration limit = default_call_time) & {
-    return detail::await_task<R>(self, call_, owner_, limit, std::exchange(awaited_, true));
+    const bool again = self.id() == owner_ && std::exchange(awaited_, true);  // a stranger's is refused, and leaves it
+    return detail::await_task<R>(self, call_, owner_, limit, again);
   }
   // None: not yet.
   [[nodiscard]] task<std::optional<result<R>>> yield(troupe::process& self, duration limit = default_call_time) & {

@@ -3,6 +3,8 @@
 #include <troupe/io.hpp>
 #include <troupe/spawn.hpp>
 
+#include "otp/strangers.hpp"
+
 namespace troupe::internal {
 namespace {
 
@@ -14,8 +16,13 @@ task<> user_loop(process& self) {
   for (;;) {
     auto got = co_await self.receive(wait_forever);
     if (!got) continue;
-    if (got->get<io_sync>()) self.reply(*got, value());
-    else if (io_put* put = got->get<io_put>(); put && output) output->put(self, put->text);
+    if (got->get<io_sync>()) {
+      self.reply(*got, value());
+    } else if (io_put* put = got->get<io_put>()) {
+      if (output) output->put(self, put->text);
+    } else {
+      refuse_stranger(self, "user", *got);
+    }
   }
 }
 

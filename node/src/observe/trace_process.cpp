@@ -3,6 +3,7 @@
 #include <troupe/trace.hpp>
 
 #include "observe/observer.hpp"
+#include "otp/strangers.hpp"
 
 namespace troupe::internal {
 
@@ -23,9 +24,11 @@ task<> run_trace_session(process& self, std::shared_ptr<trace_session> session) 
     } else if (got->get<trace::stop_request>()) {
       session->trip("stopped");  // unless it has tripped already: then this is its own word of it
       break;
-    } else if (got->get<down>() || got->get<exit_message>()) {
+    } else if (got->peek()->kind == detail::signal::down || is_genuine_exit(*got)) {
       session->trip("stopped", "The trace ended with its reader.");
       break;
+    } else {
+      refuse_stranger(self, "troupe.trace", *got);
     }
   }
   engine.close(session);

@@ -131,7 +131,7 @@ task<result<pid>> dynamic_state::on(process& self, ask_start_from ask) {
 std::vector<child_info> dynamic_state::on(const ask_which_children&) const {
   std::vector<child_info> out;
   out.reserve(children_.size());
-  for (const auto& [at, c] : children_) out.push_back(info_of(c.spec, c.process, c.restarting));
+  for (const auto& [at, c] : children_) out.push_back(info_of(c.spec, c.process, c.retry.pending()));
   return out;
 }
 
@@ -183,14 +183,15 @@ task<> dynamic_state::on_exit(process& self, exit_message& ended) {
 }
 
 void dynamic_state::try_later(process& self, number at, duration pause) {
-  children_.at(at).restarting = true;
-  if (pause > duration::zero()) self.send_after(pause, self.id(), try_again(std::to_string(at)));
-  else self.send(self.id(), try_again(std::to_string(at)));
+  children_.at(at).retry.begin(++retries_);
+  if (pause > duration::zero()) self.send_after(pause, self.id(), try_again(retries_, at));
+  else self.send(self.id(), try_again(retries_, at));
 }
 
-task<> dynamic_state::on(process& self, try_again again) {
-  const auto found = children_.find(std::strtoull(again.id.c_str(), nullptr, 10));
-  if (found == children_.end() || !found->second.restarting) return {};
+task<> dynamic_state::on(process& self, const try_again& again, message& request) {
+  if (!is_own(self, request)) return refuse_retry(self, plan_.name(), request);
+  const auto found = children_.find(again.child);
+  if (found == children_.end() || !found->second.retry.is(again.retry)) return nothing_to_do();
   return restart(self, found->first);
 }
 
@@ -211,7 +212,7 @@ task<started> dynamic_state::start(process& self, number at) {
   auto running = run_start(self, children_.at(at).spec.start);
   started outcome = co_await std::move(running);
   child& c = children_.at(at);
-  c.restarting = false;
+  c.retry.drop();
   if (outcome) {
     c.process = outcome.process();
     c.pause.ran(self.now());

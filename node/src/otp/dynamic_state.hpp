@@ -15,6 +15,7 @@ namespace troupe::internal {
 class dynamic_state {
  public:
   static constexpr const char* entry = "dynamic_supervisor";
+  static constexpr bool refuses_strangers = true;
   using messages = handles<task_run, ask_start_task, ask_start_child, ask_start_from, ask_which_children,
                            ask_count_children, ask_terminate_process, try_again>;
   using start_reply = result<std::optional<pid>>;
@@ -28,7 +29,7 @@ class dynamic_state {
   std::vector<child_info> on(const ask_which_children& ask) const;
   child_counts on(const ask_count_children& ask) const;
   task<result<void>> on(process& self, ask_terminate_process ask);
-  task<> on(process& self, try_again again);
+  task<> on(process& self, const try_again& again, message& request);
   task<> on_exit(process& self, exit_message& ended);
   void on_down(process&, down&) {}  // of a child that ended after we had stopped waiting for it
   task<> terminate(process& self, const exit_reason& reason);
@@ -39,7 +40,7 @@ class dynamic_state {
   struct child {
     child_spec spec;
     pid process;
-    bool restarting = false;
+    restart_retry retry{};
     restart_pause pause;
   };
 
@@ -60,6 +61,7 @@ class dynamic_state {
   std::unordered_map<pid, number> by_pid_;
   restart_counter restarts_;
   number next_ = 1;
+  std::uint64_t retries_ = 0;
 };
 
 }  // namespace troupe::internal

@@ -182,6 +182,7 @@ value shown(const std::vector<keyed_registry::entry>& all) {
 // The registry's child in the tree.
 struct registry_server {
   static constexpr const char* entry = "registry";
+  static constexpr bool refuses_strangers = true;
   using messages = handles<watch_process, ask_register, ask_unregister, ask_update, ask_lookup, ask_keys, ask_select,
                            ask_count, ask_put_meta, ask_meta>;
 

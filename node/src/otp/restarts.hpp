@@ -1,6 +1,7 @@
 #pragma once
 // How often, and how soon, a supervisor starts a child again.
 #include <algorithm>
+#include <cstdint>
 #include <deque>
 
 #include <troupe/supervisor.hpp>
@@ -44,10 +45,29 @@ class restart_pause {
   duration last_ = duration::zero();
 };
 
+// Of one child, a number above zero while a `try_again` is under way for it. One that is terminated, deleted, started
+// or restarted meanwhile has another number or none, so that what comes late is nobody's.
+class restart_retry {
+ public:
+  void begin(std::uint64_t number) noexcept { number_ = number; }
+  void drop() noexcept { number_ = 0; }
+  [[nodiscard]] bool pending() const noexcept { return number_ != 0; }
+  [[nodiscard]] bool is(std::uint64_t number) const noexcept { return number_ != 0 && number_ == number; }
+
+ private:
+  std::uint64_t number_ = 0;
+};
+
 // "Start it now": sent to itself after a start that failed, or after a pause.
 struct try_again {
-  std::string id;
-  TROUPE_MESSAGE(try_again, "supervisor.try_again", id)
+  std::uint64_t retry = 0;
+  std::uint64_t child = 0;  // its number under a dynamic supervisor
+  TROUPE_MESSAGE(try_again, "supervisor.try_again", retry, child)
 };
+
+// Whether a supervisor has sent this to itself: nobody else may tell it what to do next.
+[[nodiscard]] inline bool is_own(const process& self, const message& got) noexcept {
+  return got.peek()->from == self.id() && !got.is_call();
+}
 
 }  // namespace troupe::internal

@@ -2,6 +2,7 @@
 
 #include <deque>
 
+#include "otp/strangers.hpp"
 #include "runtime/core.hpp"
 #include "runtime/process_private.hpp"
 
@@ -270,20 +271,17 @@ server_context::server_context(process& self, const server_start& how, const cha
   process_private::trace(self).fetch_or(trace_flag::server, std::memory_order_relaxed);
 }
 
-bool has_tag(const message& received, std::string_view tag) {
-  const message_type* type = received.peek()->type;
-  if (!type) return false;
-  return type->tag.empty() ? received.tag() == tag : type->tag == tag;
-}
+bool has_tag(const message& received, std::string_view tag) { return tag_in_place(*received.peek()) == tag; }
 
 server_event classify(server_context& context, message& received) {
-  // Without a parent it is the node itself that ends it: node::stop names nobody.
-  auto exit_event = [&context](const exit_message& exit) {
-    return exit.from == context.parent ? server_event::parent_exit : server_event::exit;
+  // Without a parent it is the node itself that ends it: node::stop names nobody. A link to nobody ended otherwise.
+  auto exit_event = [&context, &received](const exit_message& exit) {
+    const bool nobody = !exit.from && received.peek()->id == process_private::exit_by_link;
+    return exit.from == context.parent && !nobody ? server_event::parent_exit : server_event::exit;
   };
   if (content_if<down>(received)) return server_event::down;
   if (const auto* exit = content_if<exit_message>(received)) return exit_event(*exit);
-  const std::string tag = received.tag();
+  const std::string_view tag = tag_in_place(*received.peek());
   if (is_system_tag(tag)) return server_event::system;
   // As they come from another node or from a script.
   if (tag == "DOWN" && received.get<down>()) return server_event::down;
@@ -464,6 +462,17 @@ void refuse_unknown(process& self, server_context& context, message& received) {
     self.exit(exit_reason(list_of({"function_clause", name + ": no handler takes the call " + content})));
   }
   self.log().warning("message that no handler takes", {{"server", std::move(name)}, {"message", std::move(content)}});
+}
+
+void answer_unknown(process& self, server_context& context, message& received) {
+  ++context.refused;
+  internal::refuse_stranger(self, shown_name(self, context.entry), received);
+}
+
+bool ends_at_once(const process& self) noexcept { return process_private::is_doomed(self); }
+
+bool is_genuine(const message& received, server_event event) noexcept {
+  return event == server_event::down ? received.peek()->kind == signal::down : internal::is_genuine_exit(received);
 }
 
 void answer_nothing(process& self, message& request) {

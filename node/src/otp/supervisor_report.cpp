@@ -1,5 +1,6 @@
 #include "otp/supervisor_report.hpp"
 
+#include "otp/strangers.hpp"
 #include "runtime/process_private.hpp"
 
 namespace troupe::internal {
@@ -29,6 +30,13 @@ child_info info_of(const child_spec& spec, pid process, bool restarting) {
   out.type = to_string(spec.type);
   out.restart = to_string(spec.restart);
   return out;
+}
+
+task<> nothing_to_do() { co_return; }
+
+task<> refuse_retry(process& self, std::string_view supervisor, message& got) {
+  refuse_stranger(self, supervisor.empty() ? "supervisor" : supervisor, got);
+  return nothing_to_do();
 }
 
 void report_child(process& self, std::string_view context, std::string_view supervisor, const child_spec& about,

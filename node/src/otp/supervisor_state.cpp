@@ -10,7 +10,7 @@ namespace troupe::internal {
 
 supervisor_state::supervisor_state(troupe::supervisor plan)
     : plan_(std::move(plan)), restarts_(plan_.restarts(), plan_.period()) {
-  for (const child_spec& spec : plan_.children()) children_.push_back({spec, {}, false});
+  for (const child_spec& spec : plan_.children()) children_.push_back({.spec = spec});
 }
 
 task<init_result> supervisor_state::init(process& self) {
@@ -37,7 +37,7 @@ task<init_result> supervisor_state::init(process& self) {
 
 std::vector<child_info> supervisor_state::on(const ask_which_children&) const {
   std::vector<child_info> out;
-  for (const child& c : children_) out.push_back(info_of(c.spec, c.process, c.restarting));
+  for (const child& c : children_) out.push_back(info_of(c.spec, c.process, c.retry.pending()));
   return out;
 }
 
@@ -55,7 +55,7 @@ task<supervisor_state::start_reply> supervisor_state::on(process& self, ask_rest
   const position at = find(ask.id);
   if (at == nowhere) co_return error(errc::not_found, "no child " + ask.id);
   if (children_[at].process) co_return error(errc::running, ask.id);
-  if (children_[at].restarting) co_return error(errc::restarting, ask.id);
+  if (children_[at].retry.pending()) co_return error(errc::restarting, ask.id);
   auto starting = start_one(self, at);
   started outcome = co_await std::move(starting);
   if (outcome) co_return std::optional<pid>(outcome.process());
@@ -68,7 +68,7 @@ task<result<void>> supervisor_state::on(process& self, ask_terminate_child ask) 
   if (at == nowhere) co_return error(errc::not_found, "no child " + ask.id);
   auto stopping = stop_one(self, at);
   co_await std::move(stopping);
-  children_[at].restarting = false;
+  children_[at].retry.drop();
   if (children_[at].spec.restart == temporary) children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(at));
   co_return result<void>();
 }
@@ -77,7 +77,7 @@ result<void> supervisor_state::on(const ask_delete_child& ask) {
   const position at = find(ask.id);
   if (at == nowhere) return error(errc::not_found, "no child " + ask.id);
   if (children_[at].process) return error(errc::running, ask.id);
-  if (children_[at].restarting) return error(errc::restarting, ask.id);
+  if (children_[at].retry.pending()) return error(errc::restarting, ask.id);
   children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(at));
   return {};
 }
@@ -91,7 +91,7 @@ task<supervisor_state::start_reply> supervisor_state::on(process& self, ask_star
     if (children_[known].process) co_return error(errc::already_started, children_[known].process.text());
     co_return error(errc::name_taken, "child " + ask.spec->id + " is there and does not run");
   }
-  child added{*ask.spec, {}, false};
+  child added{.spec = *ask.spec};
   children_.push_back(std::move(added));
   const position at = children_.size() - 1;
   auto starting = start_one(self, at);
@@ -156,8 +156,8 @@ task<> supervisor_state::child_ended(process& self, position at, exit_reason rea
 
 void supervisor_state::end_if_significant(process& self, const child_spec& ended) {
   if (!ended.significant || plan_.auto_shutdown() == auto_shutdown_type::never) return;
-  const bool others =
-      std::ranges::any_of(children_, [](const child& c) { return c.spec.significant && (c.process || c.restarting); });
+  const bool others = std::ranges::any_of(
+      children_, [](const child& c) { return c.spec.significant && (c.process || c.retry.pending()); });
   if (plan_.auto_shutdown() == all_significant && others) return;
   self.log().notice("supervisor ends: its significant child has ended",
                     {{"supervisor", plan_.name()}, {"child", ended.id}});
@@ -165,9 +165,9 @@ void supervisor_state::end_if_significant(process& self, const child_spec& ended
 }
 
 void supervisor_state::try_later(process& self, position at, duration pause) {
-  children_[at].restarting = true;
-  if (pause > duration::zero()) self.send_after(pause, self.id(), try_again(children_[at].spec.id));
-  else self.send(self.id(), try_again(children_[at].spec.id));
+  children_[at].retry.begin(++retries_);
+  if (pause > duration::zero()) self.send_after(pause, self.id(), try_again(retries_, 0));
+  else self.send(self.id(), try_again(retries_, 0));
 }
 
 task<> supervisor_state::restart(process& self, position at) {
@@ -189,10 +189,11 @@ task<> supervisor_state::restart(process& self, position at) {
   }
 }
 
-task<> supervisor_state::on(process& self, try_again again) {
-  const position at = find(again.id);
-  if (at == nowhere || !children_[at].restarting) return {};  // terminated, deleted or started by hand meanwhile
-  return restart(self, at);
+task<> supervisor_state::on(process& self, const try_again& again, message& request) {
+  if (!is_own(self, request)) return refuse_retry(self, plan_.name(), request);
+  const auto found = std::ranges::find_if(children_, [&](const child& c) { return c.retry.is(again.retry); });
+  if (found == children_.end()) return nothing_to_do();  // terminated, deleted, started or restarted meanwhile
+  return restart(self, static_cast<position>(found - children_.begin()));
 }
 
 void supervisor_state::count_restart(process& self, const std::string& id) {
@@ -207,7 +208,7 @@ task<started> supervisor_state::start_one(process& self, position at) {
   auto running = run_start(self, children_[at].spec.start);
   started outcome = co_await std::move(running);
   child& c = children_[at];
-  c.restarting = false;
+  c.retry.drop();
   if (outcome) {
     c.process = outcome.process();
     c.pause.ran(self.now());
@@ -234,7 +235,7 @@ task<> supervisor_state::stop_from(process& self, position first) {
   for (position at = children_.size(); at-- > first;) {
     auto stopping = stop_one(self, at);
     co_await std::move(stopping);
-    children_[at].restarting = false;
+    children_[at].retry.drop();
   }
   // As in OTP, a temporary child that was stopped with its siblings does not come back.
   for (position at = children_.size(); at-- > first;) {

@@ -10,6 +10,7 @@ namespace troupe::internal {
 class supervisor_state {
  public:
   static constexpr const char* entry = "supervisor";
+  static constexpr bool refuses_strangers = true;
   using messages = handles<ask_which_children, ask_count_children, ask_restart_child, ask_terminate_child,
                            ask_delete_child, ask_start_child, ask_childspec, try_again>;
   using start_reply = result<std::optional<pid>>;
@@ -24,7 +25,7 @@ class supervisor_state {
   result<void> on(const ask_delete_child& ask);
   task<start_reply> on(process& self, ask_start_child ask);
   result<child_spec_info> on(const ask_childspec& ask) const;
-  task<> on(process& self, try_again again);
+  task<> on(process& self, const try_again& again, message& request);
   task<> on_exit(process& self, exit_message& ended);
   void on_down(process& self, down& ended);  // of a child that ended after we had stopped waiting for it
   task<> terminate(process& self, const exit_reason& reason);
@@ -34,7 +35,7 @@ class supervisor_state {
   struct child {
     child_spec spec;
     pid process;
-    bool restarting = false;
+    restart_retry retry{};
     restart_pause pause{};
   };
   using position = std::size_t;
@@ -57,6 +58,7 @@ class supervisor_state {
   troupe::supervisor plan_;
   std::vector<child> children_;
   restart_counter restarts_;
+  std::uint64_t retries_ = 0;
 };
 
 }  // namespace troupe::internal

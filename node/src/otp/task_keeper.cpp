@@ -21,6 +21,7 @@
 
 #include "dist/async.hpp"
 #include "dist/serving.hpp"
+#include "otp/strangers.hpp"
 #include "runtime/core.hpp"
 
 namespace troupe {
@@ -48,9 +49,10 @@ class keeper {
   // False: the task was not even asked for; its outcome is settled.
   bool begin(task_run order) {
     self_.trap_exits(true);
+    id_ = self_.core().random().next() >> 1 | 1;  // nobody else hits it, by guess or by mistake
     if (!what_.supervisor) return spawn_here(std::move(order.near));
     order.keeper = self_.id();
-    order.id = id_ = self_.make_ref_id();
+    order.id = id_;
     over_supervisor_ = self_.monitor(*what_.supervisor);
     self_.send(*what_.supervisor, std::move(order));
     return true;
@@ -63,33 +65,34 @@ class keeper {
 
   // True: it is over.
   bool take(message& m) {
-    if (m.peek()->type == &detail::type_of<exit_message>) {
+    if (is_genuine_exit(m)) {
       const auto& end = *static_cast<const exit_message*>(m.peek()->payload());
       return ended(end.from, end.reason);
     }
-    if (m.peek()->type == &detail::type_of<down>) return gone(*static_cast<const down*>(m.peek()->payload()));
-    const std::string tag = m.tag();
-    if (!tag.starts_with("task.")) return false;  // a stranger's
-    if (auto* started = m.get<task_started>()) return started->id == id_ && begun(started->process);
-    if (auto* refused = m.get<task_refused>()) {
-      if (refused->id != id_) return false;
-      call_.settle(named(std::move(refused->why)), ordered_);
-      return true;
+    if (m.peek()->kind == detail::signal::down) return gone(*m.get<down>());
+    if (!m.is_call()) {
+      const std::string_view tag = detail::tag_in_place(*m.peek());
+      if (tag == task_started::troupe_tag()) {
+        if (auto* started = m.get<task_started>(); started && started->id == id_ && !task_)
+          return begun(started->process);
+      } else if (tag == task_refused::troupe_tag()) {
+        if (auto* refused = m.get<task_refused>(); refused && refused->id == id_) {
+          call_.settle(named(std::move(refused->why)), ordered_);
+          return true;
+        }
+      } else if (tag == task_done::troupe_tag()) {
+        if (auto* done = m.get<task_done>(); done && done->id == id_) {
+          call_.settle(done->ok ? result<message>(message(std::move(done->outcome))) : std::move(done->why));
+          return true;
+        }
+      } else if (tag == task_end::troupe_tag() && m.peek()->from == what_.owner) {
+        if (auto* order = m.get<task_end>()) {
+          end(*order);
+          return false;
+        }
+      }
     }
-    if (auto* done = m.get<task_done>()) {
-      if (done->id != id_) return false;
-      call_.settle(done->ok ? result<message>(message(std::move(done->outcome))) : std::move(done->why));
-      return true;
-    }
-    if (auto* order = m.get<task_end>()) {
-      ordered_ = true;
-      killing_ = order->within_us == 0;
-      const duration within =
-          killing_ ? detail::kill_time
-                   : (order->within_us < 0 ? wait_forever : duration(std::chrono::microseconds(order->within_us)));
-      deadline_ = detail::wait_deadline(self_, within);
-      if (task_) self_.exit(task_, killing_ ? exit_reason::kill() : exit_reason::shutdown());
-    }
+    refuse_stranger(self_, "troupe.keeper", m);
     return false;
   }
 
@@ -111,6 +114,13 @@ class keeper {
   }
 
  private:
+  void end(const task_end& order) {
+    ordered_ = true;
+    killing_ = order.within_us == 0;
+    deadline_ = detail::wait_deadline(self_, killing_ ? detail::kill_time : microseconds_given(order.within_us));
+    if (task_) self_.exit(task_, killing_ ? exit_reason::kill() : exit_reason::shutdown());
+  }
+
   bool spawn_here(std::shared_ptr<near_work> near) {
     spawn_options options;
     options.link = options.monitor = true;

@@ -1,5 +1,7 @@
 #include "otp/program/port.hpp"
 
+#include "otp/strangers.hpp"
+
 namespace troupe::internal {
 namespace {
 
@@ -72,15 +74,16 @@ void program_port::take(process& self, message got) {
     heard_ = self.now();  // it could not be heard before
   } else if (got.is_call()) {
     on_call(self, std::move(got));
-  } else if (auto* ended = got.get<down>()) {
-    if (ended->monitor == watch_of_owner_) stop(self, exit_reason::normal(), true);
-  } else if (auto* told = got.get<exit_message>()) {
+  } else if (got.peek()->kind == detail::signal::down) {
+    if (got.get<down>()->monitor == watch_of_owner_) stop(self, exit_reason::normal(), true);
+  } else if (is_genuine_exit(got)) {
     // A parent's or a stranger's; that of a process which merely ended well is none.
+    const auto* told = got.get<exit_message>();
     if (told->from == plan_.parent || !told->reason.is_normal()) stop(self, told->reason, false);
   } else if (got.tag() == program_write::troupe_tag()) {
     on_write(self, std::move(got));
-  } else {
-    (void)on_request(self, got);  // a cast: nobody hears what was wrong
+  } else if (!on_request(self, got)) {
+    refuse_stranger(self, "program", got);  // a cast: nobody hears what was wrong
   }
   pump(self);
 }
