@@ -79,13 +79,19 @@ void keeper::run(const std::string& key) {
 // A free lock goes to who has waited longest; one that is held, to whoever asks in the name of its requester.
 bool keeper::decide_lock(const std::string& key, queued& q) {
   const auto rows = service_.with([&](global_service::state& s) { return s.claims.of_members(key, s.members); });
+  auto held_by = [&](pid holder) {
+    if (q.ask.once) refuse(q, holder);
+    return q.ask.once;
+  };
   for (const auto& held : rows) {
-    if (held.what.requester != q.ask.requester) return false;
+    if (held.what.requester != q.ask.requester) return held_by(held.what.holder);
   }
   if (auto given = granted_.find(key); given != granted_.end()) {
     for (const granted& one : given->second) {
       const bool member = service_.with([&](global_service::state& s) { return s.members.has(one.owner); });
-      if (member && (one.requester != q.ask.requester || (one.owner == q.owner && one.id == q.ask.id))) return false;
+      if (!member) continue;
+      if (one.requester != q.ask.requester) return held_by(one.holder);
+      if (one.owner == q.owner && one.id == q.ask.id) return false;
     }
   }
   grant(key, q);

@@ -3,6 +3,7 @@
 #include <troupe/node.hpp>
 
 #include "global/membership.hpp"
+#include "otp/strangers.hpp"
 
 namespace troupe::internal {
 namespace {
@@ -54,7 +55,7 @@ void group_keeper::take(message& got) {
   const pid sender = got.from();
   const std::string tag = got.tag();
   if (got.is_call()) {
-    self_.reply_error(got, error(errc::bad_message, "troupe.groups answers no calls"));
+    refuse_stranger(self_, groups_name, got);
     return;
   }
   if (!sender) {
@@ -77,6 +78,7 @@ void group_keeper::take(message& got) {
   if (const auto* ask = content_as<groups_discover>(got, tag)) on_discover(id, found->second, sender, *ask);
   else if (auto* part = content_as<groups_sync>(got, tag)) on_sync(id, found->second, *part);
   else if (const auto* changed = content_as<groups_changed>(got, tag)) service_.heard_change(id, *changed);
+  else refuse_stranger(self_, groups_name, got);
 }
 
 void group_keeper::watch(pid who) {

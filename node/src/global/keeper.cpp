@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "otp/strangers.hpp"
+
 namespace troupe::internal {
 
 namespace {
@@ -55,12 +57,13 @@ void keeper::take(message& got) {
     else if (auto* unlock = content_as<unlock_asked>(got, tag)) on_unlock(got, *unlock);
     else if (content_as<locks_asked>(got, tag)) on_locks(got);
     else if (auto* sync = content_as<sync_asked>(got, tag)) on_sync(got, *sync);
-    else self_.reply_error(got, error(errc::bad_message, "troupe.global does not know \"" + tag + "\""));
+    else refuse_stranger(self_, keeper_name, got);
     return;
   }
   if (self_.core().is_local(sender)) {
     if (const auto* settled = content_as<clash_settled>(got, tag)) on_settled(*settled);
     else if (const auto* unlock = content_as<unlock_asked>(got, tag)) on_unlock(got, *unlock);
+    else refuse_stranger(self_, keeper_name, got);
     return;
   }
   // -- from the keeper of a member, on the connection that is up now: what came before its loss is void
@@ -82,6 +85,7 @@ void keeper::take(message& got) {
   else if (const auto* check = content_as<claim_questioned>(got, tag)) on_check(from, *check);
   else if (const auto* alive = content_as<claim_affirmed>(got, tag)) on_checked(from, *alive);
   else if (const auto* revoked = content_as<claim_revoked>(got, tag)) on_revoke(from, *revoked);
+  else refuse_stranger(self_, keeper_name, got);
 }
 
 // -- who is here
@@ -239,8 +243,7 @@ duration keeper::wait() const {
 }
 
 void keeper::on_sync(message& call, const sync_asked& asked) {
-  const duration within = asked.within_us < 0 ? wait_forever : std::chrono::microseconds(asked.within_us);
-  syncs_.emplace_back(deadline_after(now(), within), std::move(call));
+  syncs_.emplace_back(deadline_after(now(), microseconds_given(asked.within_us)), std::move(call));
 }
 
 void keeper::answer_syncs() {

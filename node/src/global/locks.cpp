@@ -20,6 +20,8 @@ namespace {
 constexpr duration shortest_look = std::chrono::milliseconds(100);
 constexpr duration margin = std::chrono::seconds(1);  // the service ends a wait by itself, and says so
 
+duration longer(duration limit, duration by) { return limit > wait_forever - by ? wait_forever : limit + by; }
+
 // Who waits for whom: for each waiting pid the holders of what it waits for.
 using graph = std::map<pid, std::set<pid>>;
 
@@ -170,9 +172,9 @@ task<value> seen_everywhere(process& self, duration within, bool with_calls) {
 
 task<result<std::int64_t>> set_lock(process& self, id what, duration within) {
   const bool endless = within == wait_forever;
-  lock_asked asked(what.resource(), what.requester(),
-                   endless ? -1 : std::chrono::duration_cast<std::chrono::microseconds>(within).count());
-  const duration patience = endless ? wait_forever : within + margin;
+  const std::int64_t us = std::max<std::int64_t>(within / std::chrono::microseconds(1), within > duration::zero());
+  lock_asked asked(what.resource(), what.requester(), endless ? -1 : us);
+  const duration patience = us == 0 ? default_call_time + margin : longer(within, margin);
   auto got = co_await call<std::int64_t>(self, keeper_name, std::move(asked)).within(patience);
   // Should it have been given while this process did not look, nobody would give it back.
   if (!got && got.error() == errc::timeout) self.send(keeper_name, unlock_asked(what.resource(), what.requester()));

@@ -36,7 +36,8 @@ struct claim_asked {
   value requester;
   bool move = false;           // take it from whoever has it
   std::int64_t waited_us = 0;  // up to now: who has waited longest is first
-  TROUPE_MESSAGE(claim_asked, "global.ask", id, row, lock, name, holder, requester, move, waited_us)
+  bool once = false;           // refused at once when another has the lock
+  TROUPE_MESSAGE(claim_asked, "global.ask", id, row, lock, name, holder, requester, move, waited_us, once)
 };
 struct ask_withdrawn {
   std::uint64_t id = 0;
@@ -107,7 +108,7 @@ struct sync_asked {
 };
 struct lock_asked {  // answered with the fencing number
   value resource, requester;
-  std::int64_t within_us = 0;
+  std::int64_t within_us = 0;  // 0: once; below: for ever
   TROUPE_MESSAGE(lock_asked, "global.lock", resource, requester, within_us)
 };
 struct unlock_asked {  // answered with whether it was held

@@ -5,6 +5,7 @@
 #include <troupe/lock.hpp>
 
 #include "global/keeper.hpp"
+#include "otp/strangers.hpp"
 
 namespace troupe::internal {
 
@@ -97,7 +98,9 @@ void keeper::on_lock(message& call, lock_asked& asked) {
   wanted.ask.name = std::move(asked.resource);
   wanted.ask.holder = holder;
   wanted.ask.requester = std::move(requester);
-  const std::int64_t within = asked.within_us;
+  wanted.ask.once = asked.within_us == 0;
+  // Tried once is not tried in no time: the arbiter may be far away.
+  const std::int64_t within = wanted.ask.once ? default_call_time / std::chrono::microseconds(1) : asked.within_us;
   wanted.call = std::move(call);
   begin(std::move(wanted), within);
 }
@@ -151,8 +154,7 @@ void keeper::begin(pending&& wanted, std::int64_t within_us) {
   const std::uint64_t id = ++ids_;
   wanted.ask.id = id;
   wanted.since = now();
-  wanted.deadline =
-      within_us < 0 ? time_point::max() : deadline_after(wanted.since, std::chrono::microseconds(within_us));
+  wanted.deadline = deadline_after(wanted.since, microseconds_given(within_us));
   deadlines_.emplace(wanted.deadline, id);
   watch(wanted.ask.holder);
   pending& kept = pending_.emplace(id, std::move(wanted)).first->second;
@@ -269,7 +271,11 @@ void keeper::on_refused(const std::string& from, const claim_refused& got) {
   pending_.erase(found);
   deadlines_.erase({wanted.deadline, got.id});
   unwatch(wanted.ask.holder);
-  self_.reply(wanted.call, value(got.holder));
+  if (wanted.ask.lock) {
+    self_.reply_error(wanted.call, error(errc::timeout, about(wanted.ask) + " is held by " + got.holder.text()));
+  } else {
+    self_.reply(wanted.call, value(got.holder));
+  }
 }
 
 // -- holding

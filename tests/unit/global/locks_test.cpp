@@ -80,6 +80,39 @@ TEST_F(GlobalLocks, EndWithTheirTime) {
   });
 }
 
+// A key falls to either node: a few resources, so that both arbiters are asked, from both sides.
+TEST_F(GlobalLocks, WithinZeroIsTriedOnceAndAnsweredAtOnce) {
+  for (member* here : {&one_, &two_}) {
+    here->run([&](process& self) -> task<> {
+      for (int i = 0; i < 8; ++i) {
+        const lock::id what(list_of({"disk", i, self.id()}), self.id());
+        auto taking = try_lock(self, what, 0ms);
+        auto got = co_await std::move(taking);
+        EXPECT_TRUE(got) << i << ": " << got.error().message();
+        auto* there = here == &one_ ? &two_ : &one_;
+        auto refused = there->door->run(patience, [&](process& other) -> task<std::string> {
+          const time_point before = other.now();
+          auto trying = try_lock(other, lock::id(what.resource(), other.id()), 0ms);
+          auto none = co_await std::move(trying);
+          if (none) co_return "given";
+          if (other.now() - before > 3s) co_return "late";
+          co_return none.error().name() + " " + none.error().text();
+        });
+        EXPECT_TRUE(refused);
+        EXPECT_TRUE(refused->starts_with("timeout the lock ") && refused->ends_with("is held by " + self.id().text()))
+            << *refused;
+        auto giving = lock::del_lock(self, what);
+        auto gone = co_await std::move(giving);
+        EXPECT_TRUE(gone && *gone);
+      }
+      // Less than nothing is nothing, not for ever.
+      auto trying = try_lock(self, lock::id(list_of({"disk", self.id()}), self.id()), -5ms);
+      auto got = co_await std::move(trying);
+      EXPECT_TRUE(got);
+    });
+  }
+}
+
 TEST_F(GlobalLocks, AreSharedByOneRequesterAndCounted) {
   one_.run([&](process& self) -> task<> {
     const lock::id ours("disk", "team"), theirs("disk", "others");
