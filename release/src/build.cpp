@@ -219,7 +219,9 @@ class builder {
     auto found = find_closure({executable_, how_.tool}, library_places::of_this_system());
     if (!found) return found.error();
     closure_ = std::move(*found);
-    for (const std::string& warning : closure_.warnings) say("warning: " + warning);
+    for (const std::string& warning : closure_.warnings) {
+      if (how_.warn) how_.warn(warning);
+    }
     return {};
   }
 
@@ -249,7 +251,11 @@ class builder {
     std::uintmax_t size = 0;
     std::error_code ignored;
     for (const library& item : closure_.libraries) {
-      if (auto copied = copy_as(item.file, fresh_ / "lib" / item.name, 0644); !copied) return copied;
+      const fs::path copy = fresh_ / "lib" / item.name;
+      if (auto copied = copy_as(item.file, copy, 0644); !copied) return copied;
+      if (!item.image.rpath.empty() || !item.image.runpath.empty()) {
+        if (auto dropped = drop_search_paths(copy); !dropped) return dropped;
+      }
       size += fs::file_size(item.file, ignored);
     }
     say("libraries: " + std::to_string(closure_.libraries.size()) + " (" + megabytes(size) +

@@ -89,12 +89,11 @@ class closure_finder {
       return error(errc::bad_message, found.name + ": " + at->second.needed_by + " uses " + at->second.file.string() +
                                           ", but " + from.name + " uses " + found.file.string());
     }
-    bool needs_more = std::any_of(found.image.needed.begin(), found.image.needed.end(),
-                                  [](const std::string& name) { return !belongs_to_glibc(name); });
-    if (added && needs_more && !found.image.runpath.empty()) {
-      out_.warnings.push_back(
-          found.name + " has a RUNPATH of its own (" + found.image.runpath.front() +
-          "): the loader looks there and in the system's folders, not in the release, for what it alone needs");
+    const auto& own = found.image.runpath.empty() ? found.image.rpath : found.image.runpath;
+    if (added && !own.empty()) {
+      out_.warnings.push_back(found.name + " looks for libraries in " + own.front() +
+                              ": in the release it finds those that it needs in lib/, and none that it opens there "
+                              "itself (dlopen)");
     }
     return {};
   }

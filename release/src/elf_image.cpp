@@ -53,6 +53,23 @@ class elf_reader {
     return std::move(out_);
   }
 
+  // The dynamic section without the two, and where it begins; of the same size, so it ends in more empty entries.
+  result<std::pair<std::uint64_t, std::vector<Elf64_Dyn>>> without_search_paths() {
+    if (!read_header() || !read_segments()) return error(errc::bad_message, name_ + ": " + failure_);
+    std::vector<Elf64_Dyn> kept;
+    if (dynamic_.p_type != PT_DYNAMIC) return std::pair(std::uint64_t{0}, std::move(kept));
+    const std::size_t count = std::min<std::uint64_t>(dynamic_.p_filesz / sizeof(Elf64_Dyn), most_dynamic_entries);
+    for (std::size_t i = 0; i < count; ++i) {
+      Elf64_Dyn entry{};
+      if (dynamic_.p_offset > image_.size() || !load(dynamic_.p_offset + i * sizeof entry, entry)) {
+        return error(errc::bad_message, name_ + ": truncated ELF file (dynamic section)");
+      }
+      if (entry.d_tag != DT_RPATH && entry.d_tag != DT_RUNPATH) kept.push_back(entry);
+    }
+    kept.resize(count);
+    return std::pair(dynamic_.p_offset, std::move(kept));
+  }
+
  private:
   bool fail(std::string what) {
     failure_ = std::move(what);
@@ -212,7 +229,9 @@ result<elf_image> parse_elf(std::span<const std::byte> image, const std::string&
   return elf_reader(image, name).read();
 }
 
-result<elf_image> read_elf(const std::filesystem::path& file) {
+namespace {
+
+result<std::vector<std::byte>> read_image(const std::filesystem::path& file) {
   constexpr std::uintmax_t most = 2ull << 30;
   std::error_code failed;
   if (std::filesystem::is_directory(file, failed)) return error(errc::io, file.string() + ": is a directory");
@@ -228,7 +247,30 @@ result<elf_image> read_elf(const std::filesystem::path& file) {
   in.read(reinterpret_cast<char*>(image.data()), static_cast<std::streamsize>(size));
   if (in.bad()) return error(errc::io, file.string() + ": " + std::strerror(errno));
   image.resize(static_cast<std::size_t>(in.gcount()));  // it may have become shorter
-  return parse_elf(image, file.string());
+  return image;
+}
+
+}  // namespace
+
+result<elf_image> read_elf(const std::filesystem::path& file) {
+  auto image = read_image(file);
+  if (!image) return image.error();
+  return parse_elf(*image, file.string());
+}
+
+result<void> drop_search_paths(const std::filesystem::path& file) {
+  auto image = read_image(file);
+  if (!image) return image.error();
+  const std::string name = file.string();
+  auto kept = elf_reader(*image, name).without_search_paths();
+  if (!kept) return kept.error();
+  std::fstream out(file, std::ios::binary | std::ios::in | std::ios::out);
+  out.seekp(static_cast<std::streamoff>(kept->first));
+  out.write(reinterpret_cast<const char*>(kept->second.data()),
+            static_cast<std::streamsize>(kept->second.size() * sizeof(Elf64_Dyn)));
+  out.flush();
+  if (!out) return error(errc::io, name + ": " + std::strerror(errno));
+  return {};
 }
 
 std::string machine_name(std::uint16_t machine) {

@@ -36,6 +36,10 @@ struct elf_image {
 // errc::not_found, io; too_large above 2 GiB.
 [[nodiscard]] result<elf_image> read_elf(const std::filesystem::path& file);
 
+// Takes DT_RPATH and DT_RUNPATH out of a file's dynamic section, in place. The loader then looks for what it needs
+// where those who load it look: with a RUNPATH of its own it would ask there alone. errc as read_elf.
+[[nodiscard]] result<void> drop_search_paths(const std::filesystem::path& file);
+
 [[nodiscard]] std::string machine_name(std::uint16_t machine);  // as `uname -m` says it: "x86_64"
 
 }  // namespace troupe::internal

@@ -49,6 +49,7 @@ int run(const parsed_options& given) {
   // The tool of the release is this one.
   how.tool = fs::read_symlink("/proc/self/exe", failed);
   if (failed) return complain("release build", error(errc::io, "/proc/self/exe: " + failed.message()));
+  how.warn = [](std::string_view line) { std::cerr << "troupe release build: warning: " << line << "\n"; };
   if (!given.has("quiet")) how.progress = [](std::string_view line) { emit("  " + std::string(line) + "\n"); };
   auto made = release::build(*what, how);
   if (!made) return complain("release build", made.error());
@@ -79,7 +80,7 @@ command release_build_command() {
       {"--overwrite", takes::nothing, "", "replace this version if it is there"},
       {"--depfile", takes::text, "FILE", "write there, as a rule of make, what the release was made of"},
       {"--depfile-target", takes::text, "FILE", "the target of that rule"},
-      {"--quiet", takes::nothing, "", "print nothing but errors"},
+      {"--quiet", takes::nothing, "", "print nothing but errors and warnings"},
   };
   rows.example =
       "troupe release build exercise --manifest examples/exercise/release.toml \\\n"

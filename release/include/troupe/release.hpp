@@ -37,6 +37,7 @@ struct build_options {
   bool overwrite = false;            // replace this version if it is there; other versions are never touched
   // Told one line for each thing done.
   std::function<void(std::string_view)> progress;
+  std::function<void(std::string_view)> warn;  // what may not work on the target; empty: told to nobody
 };
 
 struct built {

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <thread>
 
+#include "elf_image.hpp"
 #include "made_elf.hpp"
 #include "support/program.hpp"
 #include "support/temp_dir.hpp"
@@ -35,7 +36,7 @@ struct workshop {
   temp_dir dir;
   manifest what;
   build_options how;
-  std::string said;
+  std::string said, warned;
 
   workshop() {
     what.name = "demo";
@@ -45,6 +46,7 @@ struct workshop {
     how.root = dir / "rel";
     how.tool = put("made/troupe", program({"libc.so.6"}));
     how.progress = [this](std::string_view line) { said += std::string(line) + "\n"; };
+    how.warn = [this](std::string_view line) { warned += std::string(line) + "\n"; };
     elf_recipe library;
     library.versions = {"GLIBC_2.33"};
     put("libraries/libdemo.so.1.2", library);
@@ -225,6 +227,32 @@ TEST(ReleaseBuild, HowItIsLinkedMatters) {
   EXPECT_FALSE(fs::exists(w.dir / "rel")) << "nothing is made before it is known to be good";
 }
 
+// The loader asks a library's own RUNPATH and nobody else for what it needs: on the target it would find nothing there.
+TEST(ReleaseBuild, ALibrarysOwnSearchPathStaysBehind) {
+  for (const bool old : {false, true}) {
+    workshop w;
+    elf_recipe library;
+    library.soname = "libdemo.so.1";
+    library.needed = {"libneighbour.so.2", "libc.so.6"};
+    library.versions = {"GLIBC_2.33"};
+    (old ? library.rpath : library.runpath) = (w.dir / "private").string();
+    w.put("libraries/libdemo.so.1.2", library);
+    w.put("private/libneighbour.so.2", {});
+    w.how.progress = nullptr;  // as with --quiet
+    ASSERT_TRUE(build(w.what, w.how));
+    auto copy = troupe::internal::read_elf(w.release("releases/1.0/lib/libdemo.so.1"));
+    ASSERT_TRUE(copy) << copy.error().text();
+    EXPECT_TRUE(copy->runpath.empty());
+    EXPECT_TRUE(copy->rpath.empty());
+    EXPECT_EQ(copy->needed, library.needed);
+    EXPECT_EQ(copy->soname, library.soname);
+    EXPECT_EQ(copy->glibc, (troupe::internal::glibc_version{2, 33}));
+    EXPECT_TRUE(fs::exists(w.release("releases/1.0/lib/libneighbour.so.2")));
+    EXPECT_NE(w.warned.find("libdemo.so.1 looks for libraries in " + (w.dir / "private").string()), std::string::npos)
+        << w.warned;
+  }
+}
+
 TEST(ReleaseBuild, MissingLibrary) {
   workshop w;
   fs::remove(w.dir / "libraries/libdemo.so.1");
@@ -291,6 +319,59 @@ TEST(ReleaseLauncher, RefusesAnotherMachineAndAnOlderGlibc) {
   auto glibc = with("glibc = \"2.33\"", "glibc = \"2.999\"");
   EXPECT_EQ(glibc.exit_code, 1);
   EXPECT_NE(glibc.err.find("needs glibc 2.999 or newer, and this system has"), std::string::npos) << glibc.err;
+}
+
+// env.sh is its author's: what it does to its own shell options, arguments and exit codes is no failure of the command.
+TEST(ReleaseLauncher, TakesEnvironmentScriptsAsTheyAre) {
+  for (const char* text : {"[ -f /nonexistent ] && . /nonexistent\n", "X=$(false)\n", "X=$NOT_SET_ANYWHERE\n", "false",
+                           "set -- a b c\n", "IFS=:\nset -f\n", "set -eu\ntrue\n", ""}) {
+    workshop w;
+    w.what.environment = w.dir.write("env.sh", text);
+    ASSERT_TRUE(build(w.what, w.how));
+    auto got = troupe::test::run_program({w.release("bin/demo").string(), "version"});
+    EXPECT_EQ(got.exit_code, 0) << text << got.err;
+    EXPECT_EQ(got.out, "demo 1.0\n") << text;
+    EXPECT_EQ(got.err, "") << text;
+  }
+}
+
+TEST(ReleaseLauncher, NamesLineEndsOfDos) {
+  workshop w;
+  w.what.environment = w.dir.write("env.sh", "A=1\r\nB=2\r\n");
+  ASSERT_TRUE(build(w.what, w.how));
+  const auto refused = [&](const std::string& where, std::map<std::string, std::optional<std::string>> variables = {}) {
+    auto got = troupe::test::run_program({w.release("bin/demo").string(), "version"}, {.environment = variables});
+    EXPECT_EQ(got.exit_code, 1) << where;
+    EXPECT_NE(got.err.find(where + " has a line end of DOS (CR)"), std::string::npos) << got.err;
+    EXPECT_EQ(got.err.find('\r'), std::string::npos) << got.err;
+  };
+  refused("env.sh");
+  fs::remove(w.release("releases/1.0/env.sh"));
+  refused("RELEASE_NODE", {{"RELEASE_NODE", "demo\r"}});
+  refused("RELEASE_VSN", {{"RELEASE_VSN", "1.0\r"}});
+  w.dir.write("rel/releases/current", "demo 1.0\r\n");
+  refused("current");
+}
+
+// A host that cannot say what it is may be good enough.
+TEST(ReleaseLauncher, AFailingUnameOrGetconfIsNoReason) {
+  workshop w;
+  ASSERT_TRUE(build(w.what, w.how));
+  w.dir.write("rel/releases/1.0/exec/demo", "#!/bin/sh\necho started\n");
+  for (const char* broken : {"#!/bin/sh\nexit 1\n", "#!/bin/sh\necho 'cannot say'\nexit 3\n"}) {
+    for (const char* name : {"uname", "getconf"}) {
+      if (std::string_view(name) == "uname" && std::string_view(broken).find("say") != std::string_view::npos) continue;
+      fs::remove_all(w.dir / "tools");
+      w.dir.write(std::string("tools/") + name, broken);
+      fs::permissions(w.dir / "tools" / name, fs::perms(0755));
+      const std::string path = (w.dir / "tools").string() + ":" + std::getenv("PATH");
+      auto got =
+          troupe::test::run_program({w.release("bin/demo").string(), "start"}, {.environment = {{"PATH", path}}});
+      EXPECT_EQ(got.exit_code, 0) << name << got.err;
+      EXPECT_EQ(got.out, "started\n") << name;
+      EXPECT_EQ(got.err, "") << name;
+    }
+  }
 }
 
 }  // namespace
