@@ -52,7 +52,7 @@ result<cookie> checked(std::string_view text, std::string source) {
 }
 
 result<cookie> from_file(const std::string& path) {
-  auto content = troupe::internal::read_secret(path, 4096);
+  auto content = troupe::internal::read_given_secret(path, 4096);
   if (!content) return content.error();
   return checked(*content, path);
 }

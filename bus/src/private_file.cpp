@@ -2,13 +2,16 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "unique_fd.hpp"
 
@@ -30,13 +33,20 @@ result<std::string> read_fd(int fd, const std::filesystem::path& path, std::size
   }
 }
 
-result<unique_fd> open_regular(const std::filesystem::path& path, struct stat& about) {
-  unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+result<unique_fd> open_regular(const std::filesystem::path& path, struct stat& about, int links = O_NOFOLLOW) {
+  unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | links));
   if (!fd && errno == ENOENT) return error(errc::not_found, path.string() + " does not exist");
   if (!fd && errno == ELOOP) return error(errc::not_allowed, path.string() + " is a symbolic link");
   if (!fd || ::fstat(fd.get(), &about) != 0) return system_failure("open", path);
   if (!S_ISREG(about.st_mode)) return error(errc::not_allowed, path.string() + " is not a regular file");
   return fd;
+}
+
+bool is_in_group(gid_t group) {
+  if (group == ::getegid()) return true;
+  std::vector<gid_t> all(static_cast<std::size_t>(std::max(::getgroups(0, nullptr), 0)));
+  const int count = ::getgroups(static_cast<int>(all.size()), all.data());
+  return count > 0 && std::find(all.begin(), all.begin() + count, group) != all.begin() + count;
 }
 
 // A name beside `path` that nobody else uses.
@@ -76,15 +86,42 @@ result<std::string> read_whole(const std::filesystem::path& path, std::size_t lo
   return read_fd(fd->get(), path, longest);
 }
 
-result<std::string> read_secret(const std::filesystem::path& path, std::size_t longest) {
+result<std::string> read_secret(const std::filesystem::path& path, std::size_t longest, bool root_may) {
   struct stat about{};
   auto fd = open_regular(path, about);
   if (!fd) return fd.error();
-  if (about.st_uid != ::geteuid() && about.st_uid != 0) {
+  if (about.st_uid != ::geteuid() && about.st_uid != 0 && !(root_may && ::geteuid() == 0)) {
     return error(errc::not_allowed, path.string() + " belongs to another user");
   }
   if ((about.st_mode & 077) != 0) {
     return error(errc::not_allowed, path.string() + " can be read by others: chmod 600 " + path.string());
+  }
+  return read_fd(fd->get(), path, longest);
+}
+
+result<std::string> read_given_secret(const std::filesystem::path& path, std::size_t longest) {
+  struct stat link{};
+  struct stat about{};
+  const bool linked = ::lstat(path.c_str(), &link) == 0 && S_ISLNK(link.st_mode);
+  if (linked && link.st_uid != ::geteuid() && link.st_uid != 0) {
+    return error(errc::not_allowed, path.string() + " is another user's symbolic link");
+  }
+  auto fd = open_regular(path, about, linked ? 0 : O_NOFOLLOW);
+  if (!fd) return fd.error();
+  if (about.st_uid != ::geteuid() && about.st_uid != 0) {
+    return error(errc::not_allowed, path.string() + " belongs to another user");
+  }
+  // Mounted by root, which has chosen that group, for nobody to write; a file made by hand is as often as not of a
+  // group that all users are in.
+  const bool of_our_group = about.st_uid == 0 && (about.st_mode & 0337) == 0 && is_in_group(about.st_gid);
+  if ((about.st_mode & 077) != 0 && !of_our_group) {
+    struct statvfs system{};
+    const bool mounted = linked || (::fstatvfs(fd->get(), &system) == 0 && (system.f_flag & ST_RDONLY) != 0);
+    return error(errc::not_allowed,
+                 path.string() + " can be read by others: " +
+                     (mounted ? "mount it with mode 0400, or with 0440 and a group of this process (Kubernetes: "
+                                "defaultMode 0440 and fsGroup)"
+                              : "chmod 600 " + path.string()));
   }
   return read_fd(fd->get(), path, longest);
 }

@@ -15,7 +15,13 @@ namespace troupe::internal {
 // At most `longest` bytes of a regular file, no symlink followed at the end; not_found when it is missing.
 [[nodiscard]] result<std::string> read_whole(const std::filesystem::path& path, std::size_t longest);
 // The same for a secret: ours or root's, and closed to group and others, else not_allowed with what mends it.
-[[nodiscard]] result<std::string> read_secret(const std::filesystem::path& path, std::size_t longest);
+// `root_may`: root reads other users' too.
+[[nodiscard]] result<std::string> read_secret(const std::filesystem::path& path, std::size_t longest,
+                                              bool root_may = false);
+
+// A secret that somebody gives us, by hand or as a container platform mounts it: links of ours or root's are followed,
+// and root's file of mode 0440 may be of a group that this process is in. not_allowed says what mends it.
+[[nodiscard]] result<std::string> read_given_secret(const std::filesystem::path& path, std::size_t longest);
 
 // Replaces the file in one step; mode 0600.
 [[nodiscard]] result<void> replace_file(const std::filesystem::path& path, std::string_view content);

@@ -14,6 +14,7 @@
 #include <troupe/codec.hpp>
 
 #include "crypto/proof.hpp"
+#include "name_guard.hpp"
 #include "private_file.hpp"
 #include "unique_fd.hpp"
 
@@ -69,6 +70,14 @@ std::int64_t holder_of(const fs::path& lock) {
   return out;
 }
 
+// Is what `fd` has open still what is found at `path`?
+bool is_open_file(int fd, const fs::path& path) {
+  struct stat mine{};
+  struct stat there{};
+  return fd >= 0 && ::fstat(fd, &mine) == 0 && ::lstat(path.c_str(), &there) == 0 && mine.st_ino == there.st_ino &&
+         mine.st_dev == there.st_dev;
+}
+
 // The lock, or nothing when another holds it.
 result<unique_fd> try_lock(const fs::path& path) {
   for (;;) {
@@ -81,10 +90,7 @@ result<unique_fd> try_lock(const fs::path& path) {
       return system_failure("lock", path);
     }
     // Somebody may have removed the file meanwhile: then this lock guards nothing.
-    struct stat mine{};
-    struct stat there{};
-    if (::fstat(fd.get(), &mine) != 0) return system_failure("look at", path);
-    if (::lstat(path.c_str(), &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev) return fd;
+    if (is_open_file(fd.get(), path)) return fd;
   }
 }
 
@@ -112,12 +118,14 @@ result<endpoint> socket_of(const fs::path& folder, std::string_view name) {
 
 class claim_of_name final : public name_claim {
  public:
-  claim_of_name(fs::path folder, std::string name, std::string key, endpoint ipc, unique_fd lock)
+  claim_of_name(fs::path folder, std::string name, std::string key, endpoint ipc, unique_fd lock, unique_fd guard)
       : folder_(std::move(folder)),
         name_(std::move(name)),
         control_key_(std::move(key)),
         ipc_(std::move(ipc)),
-        lock_(std::move(lock)) {}
+        lock_(std::move(lock)),
+        guard_(std::move(guard)),
+        folder_guard_(troupe::internal::guard_folder(folder_)) {}
   ~claim_of_name() override {
     forget();
     lock_.close();
@@ -149,12 +157,39 @@ class claim_of_name final : public name_claim {
                                           {reinterpret_cast<const char*>(data.data()), data.size()});
   }
 
+  result<loss> look_after() override {
+    const fs::path lock = file_of(folder_, name_, ".lock");
+    if (!is_open_file(folder_guard_.get(), folder_)) {
+      if (auto there = run_directory::open(folder_.string()); !there) return there.error();
+      folder_guard_ = troupe::internal::guard_folder(folder_);
+    }
+    bool whole = is_there(file_of(folder_, name_, ".node")) && is_there(file_of(folder_, name_, ".key"));
+    if (!is_open_file(lock_.get(), lock)) {
+      auto again = try_lock(lock);
+      if (!again) return again.error();
+      // Where the kernel holds no names: another has come since. It has the files now, we have our connections.
+      if (!*again) return error(errc::name_taken, "the files of " + name_ + " are another's: its lock was removed");
+      if (auto written = write_holder(again->get(), lock); !written) return written.error();
+      lock_ = std::move(*again);
+      whole = false;
+    }
+    if (!is_there(ipc_.host)) return loss::socket;
+    return whole ? loss::none : loss::files;
+  }
+
  private:
+  static bool is_there(const fs::path& path) {
+    struct stat about{};
+    return ::lstat(path.c_str(), &about) == 0;
+  }
+
   const fs::path folder_;
   const std::string name_;
   const std::string control_key_;
   const endpoint ipc_;
   unique_fd lock_;
+  unique_fd guard_;         // closed after the lock: see guard_name
+  unique_fd folder_guard_;  // empty: not to be had yet
 };
 
 result<node_entry> read_entry(const fs::path& folder, std::string_view name) {
@@ -164,6 +199,7 @@ result<node_entry> read_entry(const fs::path& folder, std::string_view name) {
   if (!read) return read.error();
   if (read->name != name) return error(errc::bad_message, "a .node file under another's name");
   node_entry out;
+  out.folder = folder;
   out.name = read->name;
   out.creation = read->creation;
   out.os_pid = read->os_pid;
@@ -183,9 +219,10 @@ result<void> check_folder(const fs::path& path) {
     return error(errc::not_allowed, name + " is a symbolic link: remove it, or set TROUPE_RUN_DIR to where it leads");
   }
   if (!S_ISDIR(about.st_mode)) return error(errc::not_allowed, name + " is not a directory");
-  if (about.st_uid != ::geteuid()) {
+  if (about.st_uid != ::geteuid() && ::geteuid() != 0) {
     return error(errc::not_allowed, name + " belongs to user " + std::to_string(about.st_uid) +
-                                        ", not to this one: set TROUPE_RUN_DIR to a directory of your own");
+                                        ", not to this one: nodes there answer the tools of that user and of root; a "
+                                        "node of your own needs a TROUPE_RUN_DIR of your own");
   }
   if ((about.st_mode & 077) != 0) {
     return error(errc::not_allowed, name + " is open to others: chmod 700 " + path.string());
@@ -195,10 +232,30 @@ result<void> check_folder(const fs::path& path) {
 
 }  // namespace
 
+namespace {
+
+// Where a user's nodes may be, the preferred one first. A folder of the session ends with it, and comes again with the
+// next one: the node announces itself there anew (look_after).
+std::vector<std::string> usual_folders() {
+  const auto user = ::geteuid();
+  if (user == 0) return {"/run/troupe"};
+  std::vector<std::string> out;
+  const char* said = std::getenv("XDG_RUNTIME_DIR");
+  const std::string session = said != nullptr && *said == '/' ? said : "/run/user/" + std::to_string(user);
+  struct stat about{};
+  if (::stat(session.c_str(), &about) == 0 && S_ISDIR(about.st_mode) && about.st_uid == user &&
+      (about.st_mode & 077) == 0) {
+    out.push_back(session + "/troupe");
+  }
+  out.push_back("/tmp/troupe-" + std::to_string(user));
+  return out;
+}
+
+}  // namespace
+
 std::string run_directory::default_path() {
   if (const char* chosen = std::getenv("TROUPE_RUN_DIR"); chosen != nullptr && *chosen != '\0') return chosen;
-  const auto user = ::geteuid();
-  return user == 0 ? "/run/troupe" : "/tmp/troupe-" + std::to_string(user);
+  return usual_folders().front();
 }
 
 result<run_directory> run_directory::open(std::string_view path) {
@@ -215,7 +272,15 @@ result<run_directory> run_directory::open(std::string_view path) {
     return system_failure("make the run directory", folder);
   }
   if (auto safe = check_folder(folder); !safe) return safe.error();
-  return run_directory(std::move(folder));
+  run_directory out(std::move(folder));
+  const char* chosen = std::getenv("TROUPE_RUN_DIR");
+  if (path.empty() && (chosen == nullptr || *chosen == '\0')) {
+    // Where it is safe; what is not is nothing that a node of ours would use.
+    if (const auto usual = usual_folders(); usual.size() > 1 && check_folder(usual.back())) {
+      out.other_ = usual.back();
+    }
+  }
+  return out;
 }
 
 result<std::unique_ptr<name_claim>> run_directory::claim(std::string_view name, random_source& random,
@@ -226,46 +291,67 @@ result<std::unique_ptr<name_claim>> run_directory::claim(std::string_view name, 
   const fs::path path = file_of(path_, name, ".lock");
   const auto clock = system_clock();
   const time_point end = deadline_after(clock->now(), patience);
+  if (struct stat about{}; ::stat(path_.c_str(), &about) == 0 && about.st_uid != ::geteuid()) {
+    return error(errc::not_allowed, "the run directory " + path_.string() + " belongs to user " +
+                                        std::to_string(about.st_uid) +
+                                        ": root's tools may look there, its nodes go elsewhere (TROUPE_RUN_DIR)");
+  }
+  const auto taken_by = [&](const fs::path& lock) {
+    return error(errc::name_taken, "a node " + std::string(name) + " runs here already, as os process " +
+                                       std::to_string(holder_of(lock)));
+  };
   for (;;) {
+    error taken = taken_by(path);
     auto lock = try_lock(path);
     if (!lock) return lock.error();
     if (*lock) {
-      if (auto written = write_holder(lock->get(), path); !written) return written.error();
-      auto out = std::make_unique<claim_of_name>(path_, std::string(name), generate_cookie(random), std::move(*ipc),
-                                                 std::move(*lock));
-      out->forget();
-      return std::unique_ptr<name_claim>(std::move(out));
+      auto guard = troupe::internal::guard_name(path_, name);
+      const fs::path elsewhere = other_.empty() ? fs::path() : file_of(other_, name, ".lock");
+      if (!guard) {
+        taken = guard.error();
+      } else if (!elsewhere.empty() && is_held(elsewhere)) {
+        taken = taken_by(elsewhere);
+      } else {
+        if (auto written = write_holder(lock->get(), path); !written) return written.error();
+        auto out = std::make_unique<claim_of_name>(path_, std::string(name), generate_cookie(random), std::move(*ipc),
+                                                   std::move(*lock), std::move(*guard));
+        out->forget();
+        return std::unique_ptr<name_claim>(std::move(out));
+      }
     }
-    if (clock->now() >= end) {
-      return error(errc::name_taken, "a node " + std::string(name) + " runs here already, as os process " +
-                                         std::to_string(holder_of(path)));
-    }
+    if (clock->now() >= end) return taken;
     std::this_thread::sleep_for(retry_pause);
   }
 }
 
 result<std::vector<node_entry>> run_directory::list() const {
   std::vector<node_entry> out;
-  std::error_code failed;
-  for (fs::directory_iterator it(path_, failed), end; !failed && it != end; it.increment(failed)) {
-    const fs::path& file = it->path();
-    if (file.extension() != ".node") continue;
-    const std::string name = file.stem().string();
-    if (!check_node_name(name)) continue;
-    auto entry = read_entry(path_, name);
-    const fs::path lock = file_of(path_, name, ".lock");
-    // The lock is asked last: what was read before it is then of the holder, or of one that announces itself anew.
-    if (entry && is_held(lock) && holder_of(lock) == entry->os_pid) out.push_back(std::move(*entry));
+  for (const fs::path& folder : {path_, other_}) {
+    if (folder.empty()) continue;
+    std::error_code failed;
+    for (fs::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
+      const fs::path& file = it->path();
+      if (file.extension() != ".node") continue;
+      const std::string name = file.stem().string();
+      if (!check_node_name(name)) continue;
+      auto entry = read_entry(folder, name);
+      const fs::path lock = file_of(folder, name, ".lock");
+      // The lock is asked last: what was read before it is then of the holder, or of one that announces itself anew.
+      if (entry && is_held(lock) && holder_of(lock) == entry->os_pid) out.push_back(std::move(*entry));
+    }
+    if (failed && folder == path_) return error(errc::io, "cannot read " + folder.string() + ": " + failed.message());
   }
-  if (failed) return error(errc::io, "cannot read " + path_.string() + ": " + failed.message());
   std::ranges::sort(out, {}, &node_entry::name);
   return out;
 }
 
 result<node_entry> run_directory::lookup(std::string_view name) const {
   if (auto legal = check_node_name(name); !legal) return legal.error();
-  auto entry = read_entry(path_, name);
-  const fs::path lock = file_of(path_, name, ".lock");
+  const bool elsewhere =
+      !other_.empty() && !is_held(file_of(path_, name, ".lock")) && is_held(file_of(other_, name, ".lock"));
+  const fs::path& folder = elsewhere ? other_ : path_;
+  auto entry = read_entry(folder, name);
+  const fs::path lock = file_of(folder, name, ".lock");
   if (!is_held(lock)) {
     std::string running;
     if (const auto all = list()) {
@@ -277,7 +363,7 @@ result<node_entry> run_directory::lookup(std::string_view name) const {
   if (!entry || entry->os_pid != holder_of(lock)) {
     return error(errc::noconnection, std::string(name) + " is just starting: it has not announced itself yet");
   }
-  auto key = troupe::internal::read_secret(file_of(path_, name, ".key"), 4096);
+  auto key = troupe::internal::read_secret(file_of(folder, name, ".key"), 4096, true);
   if (!key) return key.error();
   while (!key->empty() && key->back() == '\n') key->pop_back();
   entry->control_key = std::move(*key);

@@ -93,4 +93,22 @@ TEST_F(Daemon, IsNamedAfterItsProgram) {
   EXPECT_EQ(tool({"stop", "sample"}).exit_code, 0);
 }
 
+// systemd-tmpfiles with an age on the folder, or somebody's rm.
+TEST_F(Daemon, IsFoundAgainWhenItsFilesWereRemoved) {
+  auto node = start_sample();
+  for (const bool folder_too : {false, true}) {
+    if (folder_too) std::filesystem::remove_all(run_.path());
+    for (const auto& each : {"lock", "node", "key", "sock"})
+      std::filesystem::remove(run_ / (std::string("sample@localhost.") + each));
+    const outcome second = run_program({sample_path()}, environment());
+    EXPECT_EQ(second.exit_code, 1);
+    EXPECT_NE(second.err.find("name_taken"), std::string::npos) << second.err;
+    EXPECT_TRUE(wait_until([&] { return tool({"ping", "sample"}).exit_code == 0; })) << node->out();
+    EXPECT_EQ(tool({"ps", "sample"}).exit_code, 0);
+  }
+  EXPECT_NE(node->out().find("it has announced itself again"), std::string::npos) << node->out();
+  EXPECT_EQ(tool({"stop", "sample"}).exit_code, 0);
+  EXPECT_EQ(node->wait_exit(), 0);
+}
+
 }  // namespace

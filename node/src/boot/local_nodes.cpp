@@ -6,9 +6,9 @@
 namespace troupe::internal {
 namespace {
 
-local_node shown(const bus::run_directory& directory, bus::node_entry&& entry) {
+local_node shown(bus::node_entry&& entry) {
   local_node out;
-  out.lock = (directory.path() / (entry.name + ".lock")).string();
+  out.lock = (entry.folder / (entry.name + ".lock")).string();
   for (const bus::endpoint& where : entry.endpoints) out.endpoints.push_back(where.text());
   out.name = std::move(entry.name);
   out.os_pid = entry.os_pid;
@@ -25,7 +25,7 @@ result<std::vector<local_node>> local_nodes() {
   auto found = directory->list();
   if (!found) return found.error();
   std::vector<local_node> out;
-  for (bus::node_entry& entry : *found) out.push_back(shown(*directory, std::move(entry)));
+  for (bus::node_entry& entry : *found) out.push_back(shown(std::move(entry)));
   return out;
 }
 
@@ -34,7 +34,7 @@ result<local_node> find_local_node(std::string_view name) {
   if (!directory) return directory.error();
   auto found = directory->lookup(name);
   if (!found) return found.error();
-  return shown(*directory, std::move(*found));
+  return shown(std::move(*found));
 }
 
 result<std::string> local_nodes_folder() {
@@ -43,18 +43,28 @@ result<std::string> local_nodes_folder() {
   return directory->path().string();
 }
 
-result<std::string> find_cookie(std::optional<std::string> file) {
+namespace {
+
+bus::cookie_sources sources_with(std::optional<std::string> file, std::optional<std::string> variable) {
+  auto out = bus::cookie_environment(std::move(file));
+  if (variable) out.environment = std::move(variable);
+  return out;
+}
+
+}  // namespace
+
+result<std::string> find_cookie(std::optional<std::string> file, std::optional<std::string> variable) {
   const bool asked = file.has_value();
-  auto found = bus::load_cookie(bus::cookie_environment(std::move(file)));
+  auto found = bus::load_cookie(sources_with(std::move(file), std::move(variable)));
   if (found) return std::move(found->value);
   if (asked || found.error() != errc::not_found) return found.error();
   return std::string();
 }
 
-result<std::string> find_or_make_cookie(std::optional<std::string> file) {
-  auto found = find_cookie(file);
+result<std::string> find_or_make_cookie(std::optional<std::string> file, std::optional<std::string> variable) {
+  auto found = find_cookie(file, variable);
   if (!found || !found->empty()) return found;
-  auto made = bus::load_or_create_cookie(bus::cookie_environment(std::move(file)), *system_random());
+  auto made = bus::load_or_create_cookie(sources_with(std::move(file), std::move(variable)), *system_random());
   return made ? std::move(made->value) : std::string();
 }
 

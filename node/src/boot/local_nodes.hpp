@@ -24,10 +24,13 @@ struct local_node {
 [[nodiscard]] result<std::string> local_nodes_folder();
 
 // What --cookie-file FILE, TROUPE_COOKIE or ~/.troupe/cookie hold; empty when there is none. A file that was asked for
-// must be readable, and closed to others.
-[[nodiscard]] result<std::string> find_cookie(std::optional<std::string> file);
+// must be readable, and closed to others. `variable`: what TROUPE_COOKIE held, when it has been taken out of the
+// environment already.
+[[nodiscard]] result<std::string> find_cookie(std::optional<std::string> file,
+                                              std::optional<std::string> variable = {});
 // The same for a node that others shall reach: where there is none, ~/.troupe/cookie is made, as OTP makes its own.
 // Empty when it cannot be: no HOME, or one that nothing can be written to.
-[[nodiscard]] result<std::string> find_or_make_cookie(std::optional<std::string> file);
+[[nodiscard]] result<std::string> find_or_make_cookie(std::optional<std::string> file,
+                                                      std::optional<std::string> variable = {});
 
 }  // namespace troupe::internal

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <utility>
 
 namespace troupe::internal {
 
@@ -72,6 +74,13 @@ result<void> distribution::open() {
     for (const std::string& name : options_.wanted) want(make(name), wish::always);
   });
   if (!listening || !options_.claim || node.tool) return listening;
+  if (auto announced = announce(); !announced) return announced;
+  options_.loop->run([this] { look_after_files(); });
+  return {};
+}
+
+result<void> distribution::announce() {
+  const node_options& node = core_.options();
   bus::node_entry entry;
   entry.creation = core_.life()->creation;
   entry.endpoints = endpoints_;
@@ -79,6 +88,33 @@ result<void> distribution::open() {
   entry.application = node.application;
   entry.version = node.version;
   return options_.claim->announce(std::move(entry));
+}
+
+void distribution::look_after_files() {
+  using loss = bus::name_claim::loss;
+  constexpr duration pause = std::chrono::seconds(1);
+  if (stopping_) return;
+  const bus::endpoint& ipc = options_.claim->ipc();
+  auto missing = options_.claim->look_after();
+  result<void> done;
+  if (!missing) done = missing.error();
+  if (missing && *missing == loss::socket) {
+    hub_->unlisten(ipc);
+    if (auto bound = hub_->listen(ipc); !bound) done = bound.error();
+  }
+  if (done && *missing != loss::none) done = announce();
+  const bool told = std::exchange(files_missing_, !done);
+  logger log(core_.log());
+  if (!done && !told) {
+    log.error("this node's files are missing, and tools and nodes of this host do not find it",
+              {{"reason", value(done.error().message())}});
+  } else if (done && (told || *missing != loss::none)) {
+    log.warning("this node's files were missing: it has announced itself again",
+                {{"folder", value(std::filesystem::path(ipc.host).parent_path().string())}});
+  }
+  files_timer_ = options_.loop->at(options_.loop->now() + pause, [this, alive = alive_] {
+    if (*alive) look_after_files();
+  });
 }
 
 void distribution::stop(time_point deadline) {
@@ -90,6 +126,7 @@ void distribution::stop(time_point deadline) {
                                  std::chrono::milliseconds(100), std::chrono::milliseconds(1000));
   // What the last processes sent goes first.
   options_.loop->run([this] {
+    if (files_timer_ != 0) options_.loop->cancel(files_timer_);
     for (auto& [id, connection] : connections_) {
       std::lock_guard lock(connection.of->mutex);
       if (connection.of->state == peer_state::up) flush_locked(*connection.of);

@@ -99,6 +99,9 @@ class distribution final : public detail::service, public detail::router, privat
 
  private:
   using peer_ptr = std::shared_ptr<peer>;
+  result<void> announce();
+  // Once a second on the loop's thread: what a cleaner of tmp took away is made again.
+  void look_after_files();
   struct subscription {
     pid who;
     node_class which;
@@ -202,6 +205,8 @@ class distribution final : public detail::service, public detail::router, privat
   std::vector<bus::endpoint> endpoints_;
   distribution_counters counters_;
   std::atomic<bool> stopping_{false};
+  bus::timer_id files_timer_ = 0;  // the loop's thread, as the next
+  bool files_missing_ = false;     // and it was logged
 
   mutable std::shared_mutex peers_mutex_;
   std::map<std::string, peer_ptr, std::less<>> peers_;

@@ -1,5 +1,14 @@
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
 
 #include <gtest/gtest.h>
 
@@ -170,13 +179,166 @@ TEST(Cookie, RefusesWhatOthersCanReadAndWhatIsNoCookie) {
   ASSERT_FALSE(readable);
   EXPECT_EQ(readable.error(), errc::not_allowed);
   EXPECT_TRUE(readable.error().text().contains("chmod 600 " + file.string()));
-  std::filesystem::create_symlink(file, home / "link");
+  std::filesystem::create_symlink(file, home / "link");  // followed, to what is refused all the same
   EXPECT_EQ(bus::load_cookie({.file = (home / "link").string()}).error(), errc::not_allowed);
   EXPECT_EQ(bus::load_cookie({.environment = "secret-token"})->value, "secret-token");  // good for one host
   EXPECT_EQ(bus::load_cookie({.environment = "  "}).error(), errc::bad_argument);
   const auto blanks = bus::load_cookie({.environment = "with blanks in its middle"});
   EXPECT_EQ(blanks.error(), errc::bad_argument);
   EXPECT_FALSE(blanks.error().text().contains("its middle"));
+}
+
+// A cleaner of tmp: systemd-tmpfiles asks for this lock and passes by what it does not get.
+TEST_F(RunDirectory, ACleanerFindsItLockedWhileANodeLives) {
+  const auto exclusive = [this] {
+    const int fd = ::open((folder_ / "run").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool got = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
+    ::close(fd);
+    return got;
+  };
+  auto a = directory_.claim("a@host", *random_);
+  auto b = directory_.claim("b@host", *random_);
+  ASSERT_TRUE(a && b);
+  EXPECT_FALSE(exclusive());
+  a->reset();
+  EXPECT_FALSE(exclusive());
+  b->reset();
+  EXPECT_TRUE(exclusive());
+}
+
+TEST_F(RunDirectory, ANameIsHeldWithoutItsFiles) {
+  auto claim = directory_.claim("a@host", *random_);
+  ASSERT_TRUE(claim);
+  for (const bool folder_too : {false, true}) {
+    if (folder_too) std::filesystem::remove_all(folder_ / "run");
+    else std::filesystem::remove(folder_ / "run/a@host.lock");
+    auto again = run_directory::open((folder_ / "run").string());
+    ASSERT_TRUE(again);
+    const auto second = again->claim("a@host", *random_, 50ms);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error(), errc::name_taken);
+    EXPECT_TRUE(second.error().text().contains(std::to_string(::getpid()))) << second.error().text();
+    EXPECT_TRUE(again->claim("b@host", *random_, 0ms));
+  }
+  claim->reset();
+  EXPECT_TRUE(directory_.claim("a@host", *random_, 0ms));
+}
+
+TEST_F(RunDirectory, WhatIsMissingIsMadeAgain) {
+  using loss = bus::name_claim::loss;
+  auto made = directory_.claim("a@host", *random_);
+  ASSERT_TRUE(made);
+  bus::name_claim& claim = **made;
+  const auto announce = [&] {
+    std::ofstream(claim.ipc().host) << "socket";
+    ASSERT_TRUE(claim.announce({.creation = 9, .endpoints = {claim.ipc()}}));
+  };
+  announce();
+  EXPECT_EQ(claim.look_after().value(), loss::none);
+  for (const char* ending : {"node", "key", "lock"}) {
+    std::filesystem::remove(folder_ / "run" / (std::string("a@host.") + ending));
+    EXPECT_FALSE(directory_.lookup("a@host")) << ending;
+    EXPECT_EQ(claim.look_after().value(), loss::files) << ending;
+    announce();
+    EXPECT_TRUE(directory_.lookup("a@host")) << ending;
+    EXPECT_EQ(claim.look_after().value(), loss::none) << ending;
+  }
+  std::filesystem::remove(claim.ipc().host);
+  EXPECT_EQ(claim.look_after().value(), loss::socket);
+  std::filesystem::remove_all(folder_ / "run");
+  EXPECT_EQ(claim.look_after().value(), loss::socket);
+  announce();
+  EXPECT_EQ(claim.look_after().value(), loss::none);
+  EXPECT_TRUE(directory_.lookup("a@host"));
+  EXPECT_FALSE(directory_.claim("a@host", *random_, 0ms));
+}
+
+// `work` as a user without rights, in a process of its own; true when it says so.
+bool as_user(uid_t user, const std::function<bool()>& work) {
+  const pid_t child = ::fork();
+  if (child == 0) std::_Exit(::setuid(user) == 0 && work() ? 0 : 1);
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+TEST_F(RunDirectory, AUsersNodesAreInTheSessionsFolder) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can be another user";
+  constexpr uid_t user = 54'321;
+  ::chmod(folder_.str().c_str(), 0755);
+  const auto session = folder_ / "session";
+  std::filesystem::create_directory(session);
+  ASSERT_EQ(::chown(session.c_str(), user, user), 0);
+  ::chmod(session.c_str(), 0700);
+  const std::string fallback = "/tmp/troupe-" + std::to_string(user);
+  std::filesystem::remove_all(fallback);
+  ::unsetenv("TROUPE_RUN_DIR");
+  EXPECT_TRUE(as_user(user, [&] {
+    ::setenv("XDG_RUNTIME_DIR", session.c_str(), 1);
+    return run_directory::default_path() == session.string() + "/troupe" && run_directory::open();
+  }));
+  EXPECT_TRUE(as_user(user, [&] {
+    ::setenv("XDG_RUNTIME_DIR", folder_.str().c_str(), 1);  // not that user's
+    return run_directory::default_path() == fallback;
+  }));
+  // One that cron has started is found from the session, and its name is taken there.
+  EXPECT_TRUE(as_user(user, [&] {
+    ::unsetenv("XDG_RUNTIME_DIR");
+    auto old = run_directory::open();
+    auto random = seeded_random(2);
+    auto held = old->claim("a@host", *random);
+    if (!held || !(*held)->announce({.creation = 9})) return false;
+    ::setenv("XDG_RUNTIME_DIR", session.c_str(), 1);
+    auto now = run_directory::open();
+    return now && now->path() != old->path() && now->lookup("a@host") && now->list()->size() == 1 &&
+           !now->claim("a@host", *random, 0ms) && now->claim("b@host", *random, 0ms);
+  }));
+  std::filesystem::remove_all(fallback);
+}
+
+TEST_F(RunDirectory, RootLooksAndAsksEverywhereButHasItsNodesElsewhere) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can be another user";
+  constexpr uid_t user = 54'322;
+  ::chmod(folder_.str().c_str(), 0755);
+  const auto run = folder_ / "theirs";
+  std::filesystem::create_directory(run);
+  ASSERT_EQ(::chown(run.c_str(), user, user), 0);
+  ::chmod(run.c_str(), 0700);
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto random = seeded_random(2);
+    char byte = 0;
+    if (::setuid(user) != 0) std::_Exit(1);
+    auto theirs = run_directory::open(run.string());
+    auto held = theirs->claim("a@host", *random);
+    const bool told = held && (*held)->announce({.creation = 9});
+    (void)!::write(ends[1], told ? "y" : "n", 1);
+    ::close(ends[1]);
+    for (;;) ::pause();
+    std::_Exit(byte);
+  }
+  ::close(ends[1]);
+  char told = 0;
+  ASSERT_EQ(::read(ends[0], &told, 1), 1);
+  ::close(ends[0]);
+  EXPECT_EQ(told, 'y');
+  auto directory = run_directory::open(run.string());
+  ASSERT_TRUE(directory) << directory.error().message();
+  const auto found = directory->lookup("a@host");
+  ASSERT_TRUE(found) << found.error().message();
+  EXPECT_FALSE(found->control_key.empty());
+  const auto refused = directory->claim("b@host", *random_, 0ms);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), errc::not_allowed);
+  // And that user's advice is right when it is the other way round.
+  EXPECT_TRUE(as_user(user + 1, [&] {
+    const auto closed = run_directory::open(run.string());
+    return !closed && closed.error().text().contains("root");
+  }));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
 }
 
 }  // namespace

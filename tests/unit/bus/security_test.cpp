@@ -1,5 +1,10 @@
 // Which cookies are good for what, what is encrypted, and the keys that follow from a cookie.
+#include <grp.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include <gtest/gtest.h>
 
@@ -149,6 +154,57 @@ TEST(SaveCookie, NeverReplacesAFile) {
   EXPECT_EQ(bus::save_cookie(folder / "link", "another").error(), errc::name_taken);
   EXPECT_FALSE(std::filesystem::exists(folder / "nowhere"));
   EXPECT_EQ(bus::save_cookie(folder / "missing" / "cookie", "another").error(), errc::io);
+}
+
+// As Kubernetes mounts a secret: links into a folder that changes its name, 0440 with a group.
+TEST(Cookie, AMountedFileIsTakenWhenNoStrangerReadsIt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  const test::temp_dir folder;
+  ::chmod(folder.str().c_str(), 0755);
+  folder.write("..2026/cookie", "a-cookie\n");
+  const auto file = folder / "..2026/cookie";
+  std::filesystem::create_symlink("..2026", folder / "..data");
+  std::filesystem::create_symlink("..data/cookie", folder / "cookie");
+  const auto read_as = [&](uid_t user, gid_t extra) {
+    int ends[2];
+    if (::pipe(ends) != 0) return std::string("no pipe");
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const bool ready = ::setgroups(1, &extra) == 0 && ::setgid(user) == 0 && ::setuid(user) == 0;
+      auto got = bus::load_cookie({.file = (folder / "cookie").string()});
+      const std::string said = !ready ? "not ready" : got ? "read " + got->value : got.error().text();
+      (void)!::write(ends[1], said.data(), said.size());
+      std::_Exit(0);
+    }
+    ::close(ends[1]);
+    std::string out(4096, '\0');
+    out.resize(static_cast<std::size_t>(std::max<ssize_t>(::read(ends[0], out.data(), out.size()), 0)));
+    ::close(ends[0]);
+    ::waitpid(child, nullptr, 0);
+    return out;
+  };
+  constexpr uid_t user = 54'323;
+  constexpr gid_t group = 54'324;
+  const auto mounted = [&](uid_t owner, gid_t of, mode_t mode) {
+    ASSERT_EQ(::chown(file.c_str(), owner, of), 0);
+    ASSERT_EQ(::chmod(file.c_str(), mode), 0);
+  };
+  mounted(0, group, 0440);
+  EXPECT_EQ(read_as(user, group), "read a-cookie");
+  mounted(user, user, 0400);
+  EXPECT_EQ(read_as(user, group), "read a-cookie");
+  mounted(0, group, 0444);
+  EXPECT_NE(read_as(user, group).find("mount it with mode 0400, or with 0440"), std::string::npos)
+      << read_as(user, group);
+  mounted(0, group, 0460);  // who may write it may choose our cookie
+  EXPECT_NE(read_as(user, group).find("can be read by others"), std::string::npos);
+  mounted(user, group, 0440);  // not root's doing
+  EXPECT_NE(read_as(user, group).find("can be read by others"), std::string::npos);
+  mounted(user + 1, group, 0440);
+  EXPECT_NE(read_as(user, group).find("belongs to another user"), std::string::npos);
+  mounted(0, group, 0440);
+  ASSERT_EQ(::lchown((folder / "cookie").c_str(), user + 1, user + 1), 0);
+  EXPECT_NE(read_as(user, group).find("another user's symbolic link"), std::string::npos) << read_as(user, group);
 }
 
 }  // namespace

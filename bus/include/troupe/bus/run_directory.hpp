@@ -23,11 +23,13 @@ struct node_entry {
   std::int64_t os_pid = 0;
   std::string application;
   std::string version;
-  std::string control_key;  // read from its own 0600 file by `lookup`; never printed, never logged
+  std::string control_key;       // read from its own 0600 file by `lookup`; never printed, never logged
+  std::filesystem::path folder;  // the run directory that it was found in
 };
 
 // Held by a node while it lives. Owner: the node; any thread, one at a time. Its end frees the name: closing the lock
-// is the last thing, the lock's file stays.
+// is the last thing, the lock's file stays. A cleaner of tmp that removes the files frees nothing: the folder is locked
+// against such ones (flock), and the kernel holds the name, too.
 class name_claim {
  public:
   virtual ~name_claim() = default;
@@ -39,12 +41,18 @@ class name_claim {
   // Writes the files by which `list` and `lookup` find the node; again when something changed. `name`, `os_pid` and
   // `control_key` of the entry are not read: the claim knows them.
   [[nodiscard]] virtual result<void> announce(node_entry entry) = 0;
+  // What is missing of the files, now and then asked for; folder and lock are made again by that. Then the holder
+  // announces itself again, after it has bound its socket anew when that was missing, too.
+  enum class loss : std::uint8_t { none, files, socket };
+  [[nodiscard]] virtual result<loss> look_after() = 0;
 };
 
 // A value: the path of a folder that was found to be safe (ours, 0700, no symlink).
 class run_directory {
  public:
-  // `path` empty: TROUPE_RUN_DIR, else /run/troupe for root, else /tmp/troupe-UID. Made (0700) if it is missing.
+  // `path` empty: TROUPE_RUN_DIR, else /run/troupe for root, else XDG_RUNTIME_DIR/troupe (/run/user/UID/troupe where
+  // the variable is not set), else /tmp/troupe-UID. Made (0700) if it is missing. A user's nodes are looked for in both
+  // of the last two: who starts one by cron has no XDG_RUNTIME_DIR. Root may open another user's, to look and to ask.
   // errc::not_allowed says which check failed and what mends it; io what the system said.
   [[nodiscard]] static result<run_directory> open(std::string_view path = {});
   // Where `open` would look.
@@ -65,6 +73,7 @@ class run_directory {
  private:
   explicit run_directory(std::filesystem::path path) : path_(std::move(path)) {}
   std::filesystem::path path_;
+  std::filesystem::path other_;  // of the same user: nodes may be there, too; empty: none
 };
 
 }  // namespace troupe::bus
