@@ -42,7 +42,12 @@ err_has 'this is no release'
 expect 0 env RELEASE_VSN=1.0.0 bin/exercise version
 mv "$work/current" releases/current
 mv releases/COOKIE "$work/COOKIE"
-start_and_stop bin/exercise
+expect 1 bin/exercise daemon
+err_has 'releases/COOKIE is missing, the cookie of this release'
+expect 1 bin/exercise start
+err_has 'releases/COOKIE is missing, the cookie of this release'
+[ ! -e "$HOME/.troupe" ] || fail 'a cookie was made at home'
+RELEASE_DISTRIBUTION=none start_and_stop bin/exercise
 mv "$work/COOKIE" releases/COOKIE
 
 echo '== other hosts'

@@ -3,9 +3,11 @@
 
 #include "boot/run_options.hpp"
 #include "boot/signals.hpp"
+#include "boot/standard_files.hpp"
 #include "troupe/command.hpp"
 
 int main(int argc, char** argv) {
+  troupe::internal::open_standard_files();
   // Before the first thread: signals are read by one thread of the session (session.hpp).
   troupe::internal::block_signals();
   try {

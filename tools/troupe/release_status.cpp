@@ -56,27 +56,34 @@ int run_pid(const parsed_options& given) {
   return internal::exit_ok;
 }
 
+// As the help says: who holds the name and does not answer in time is not reached.
+int unanswered(int status) { return status == internal::exit_timeout ? internal::exit_unreachable : status; }
+
 int run_status(const parsed_options& given) {
   auto found = find_here(given);
   if (!found) return not_running("release status", found.error());
   int status = internal::exit_ok;
   auto here = session::open("release status", given, status);
-  if (!here) return status;  // it holds its name and does not answer: said already
+  if (!here) return unanswered(status);  // it holds its name and does not answer: said already
   auto info = here->ask("troupe.info");
-  if (!info) return here->fail(info.error());
+  if (!info) return unanswered(here->fail(info.error()));
+  const value* release = info->find("release");
+  const std::string version(release != nullptr && release->entries() ? release->text_at("version") : found->version);
   const value* up = info->find("uptime");
   double seconds = up && up->number() ? *up->number() : 0;
   if (given.has("json")) {
     emit_json(map_of({{"name", value(found->name)},
                       {"application", value(found->application)},
-                      {"version", value(found->version)},
+                      {"version", value(version)},
+                      {"application_version", value(found->version)},
                       {"pid", value(found->os_pid)},
                       {"uptime", value(seconds)},
                       {"state", value("running")}}));
     return internal::exit_ok;
   }
-  emit(found->name + " is running\n  version  " + found->application + " " + found->version + "\n  os pid   " +
-       std::to_string(found->os_pid) + "\n  up       " + time_since(seconds) + "\n");
+  emit(found->name + " is running\n  version  " + version + " (application " + found->application + " " +
+       found->version + ")\n  os pid   " + std::to_string(found->os_pid) + "\n  up       " + time_since(seconds) +
+       "\n");
   return internal::exit_ok;
 }
 

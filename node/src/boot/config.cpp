@@ -116,7 +116,7 @@ result<value> from_file(const config_key& key, const value& given) {
   return wrong_type(key, written_as(given.type()));
 }
 
-// A value of the command line, where everything is text. A list is separated by commas.
+// A value of the command line or the environment, where everything is text.
 result<value> from_text(const config_key& key, std::string_view text) {
   std::string kept(text);
   switch (key.type) {
@@ -139,13 +139,9 @@ result<value> from_text(const config_key& key, std::string_view text) {
     case kind::text: return checked(key, value(std::move(kept)));
     case kind::time: return from_file(key, value(std::move(kept)));
     case kind::texts: {
-      list items;
-      for (std::size_t at = 0; !text.empty() && at <= text.size();) {
-        std::size_t comma = std::min(text.find(',', at), text.size());
-        items.emplace_back(text.substr(at, comma - at));
-        at = comma + 1;
-      }
-      return checked(key, value(std::move(items)));
+      auto items = internal::parse_texts(text);
+      if (!items) return items.error();
+      return from_file(key, value(std::move(*items)));
     }
   }
   return wrong_type(key, quoted(text));

@@ -157,7 +157,8 @@ const config_schema& node_config_schema() {
     keys.text("node.cookie_file", "",
               "file (0600) with the cluster's cookie; empty: TROUPE_COOKIE, then ~/.troupe/cookie");
     keys.text("node.run_directory", "",
-              "where nodes of this host find each other; empty: TROUPE_RUN_DIR, /run/troupe, /tmp/troupe-UID");
+              "where nodes of this host find each other; empty: TROUPE_RUN_DIR, else /run/troupe for root, "
+              "XDG_RUNTIME_DIR/troupe or /tmp/troupe-UID for others");
     keys.integer("node.workers", 0, "threads that run processes; 0: one less than there are cores").between(0, 1024);
     keys.integer("node.max_processes", 1 << 22, "most processes at a time").between(16, 1 << 28);
     keys.integer("node.mailbox_limit", 0, "most waiting messages of a process; 0: no limit").at_least(0);

@@ -62,6 +62,18 @@ config_sources find_config_sources(const parsed_options& given, const char* cons
   return out;
 }
 
+std::vector<std::string> secret_key_variables(const config_schema& schema, const char* const* variables) {
+  std::vector<std::string> out;
+  for (; variables != nullptr && *variables != nullptr; ++variables) {
+    const std::string_view one = *variables;
+    const std::string_view name = one.substr(0, one.find('='));
+    if (!name.starts_with(key_prefix)) continue;
+    const config_key* key = schema.find(key_of(name));
+    if (key != nullptr && key->secret) out.emplace_back(name);
+  }
+  return out;
+}
+
 void read_config_sources(const config_sources& from, config_loader& into) {
   const std::string& name = from.environment;
   if (!is_word(name)) {

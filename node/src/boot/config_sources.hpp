@@ -29,4 +29,7 @@ struct config_sources {
 // Errors are the loader's: what cannot be read, an environment that no file describes, a variable that names no key.
 void read_config_sources(const config_sources& from, config_loader& into);
 
+// Those of the variables that set a secret key: TROUPE__DB__PASSWORD.
+[[nodiscard]] std::vector<std::string> secret_key_variables(const config_schema& schema, const char* const* variables);
+
 }  // namespace troupe::internal

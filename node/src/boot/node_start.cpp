@@ -1,5 +1,6 @@
 // A node with all its layers: what make_bare_node has, then what watches it, then what others reach.
 #include <algorithm>
+#include <cctype>
 #include <thread>
 
 #include <troupe/bus/hub.hpp>
@@ -111,6 +112,21 @@ result<void> wait_for_nodes(node& here) {
   return error(errc::noconnection, "waited for nodes that are not there: " + text);
 }
 
+// Globs of fnmatch over NAME@HOST. One that none can fit is a mistake, and as a denial one that lets in.
+result<void> check_globs(const std::vector<std::string>& globs, std::string_view key) {
+  for (const std::string& glob : globs) {
+    // Inside of [ ] anything may stand, and a star or a question mark may be the '@'.
+    const bool has_host = glob.find_first_of("@*?[") != std::string::npos;
+    const bool possible = std::all_of(glob.begin(), glob.end(), [](unsigned char c) {
+      return std::isalnum(c) || std::string_view("_-.@*?[]!^\\").find(static_cast<char>(c)) != std::string_view::npos;
+    });
+    if (has_host && possible && std::count(glob.begin(), glob.end(), '@') <= 1) continue;
+    return error(errc::bad_config, std::string(key) + ": \"" + glob + "\" can match no node: names are NAME@HOST" +
+                                       (possible && !has_host ? ", such as \"" + glob + "@*\"" : std::string()));
+  }
+  return {};
+}
+
 // What connects: where nodes of this host are found, this life's claim on its name, the bus.
 result<internal::distribution_options> prepare_distribution(const node_options& options, const std::string& name,
                                                             random_source& random) {
@@ -152,6 +168,8 @@ result<std::unique_ptr<node>> node::start(node_options options) {
   if (!options.cookie.empty()) {
     if (auto legal = bus::check_cookie(options.cookie); !legal) return legal.error();
   }
+  if (auto legal = check_globs(options.allow_nodes, "node.allow"); !legal) return legal.error();
+  if (auto legal = check_globs(options.deny_nodes, "node.deny"); !legal) return legal.error();
   if (!options.name.empty()) {
     auto name = complete_node_name(options.name);
     if (!name) return name.error();

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -27,6 +29,12 @@ readiness::readiness() {
   std::string number = take_variable(ready_fd_variable);
   daemon_ = !take_variable(daemon_variable).empty();
   notify_socket_ = take_variable("NOTIFY_SOCKET");
+  const std::string every = take_variable("WATCHDOG_USEC");
+  const std::string whose = take_variable("WATCHDOG_PID");
+  std::int64_t microseconds = 0;
+  std::from_chars(every.data(), every.data() + every.size(), microseconds);
+  if (microseconds > 0 && !notify_socket_.empty() && (whose.empty() || whose == std::to_string(getpid())))
+    watchdog_ = std::chrono::microseconds(microseconds) / 2;
   if (!number.empty()) {
     char* end = nullptr;
     long fd = std::strtol(number.c_str(), &end, 10);
@@ -66,7 +74,9 @@ void readiness::tell_parent(std::string_view text) {
 }
 
 // sd_notify(3): one datagram; '@' stands for the zero byte of an abstract name.
-void readiness::tell_systemd(std::string_view text) {
+void readiness::alive() const { tell_systemd("WATCHDOG=1"); }
+
+void readiness::tell_systemd(std::string_view text) const {
   sockaddr_un to{};
   if (notify_socket_.empty() || notify_socket_.size() >= sizeof(to.sun_path)) return;
   to.sun_family = AF_UNIX;

@@ -1,4 +1,5 @@
 #include <troupe/run.hpp>
+#include <troupe/spawn.hpp>
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -89,6 +90,7 @@ class program {
     auto values = load_config(app_, given_);
     if (!values) return did_not_start(values.error().text());
     if (given_.has("explain-config")) return explain(*values);
+    secrets_ = take_secret_variables(app_);
     block_signals();
     raise_file_limit();
     open_log(*values);
@@ -166,7 +168,7 @@ class program {
     if (cookie_)
       logger(log_.get())
           .warning("--cookie shows the cookie to every user of this machine; use --cookie-file or TROUPE_COOKIE");
-    auto options = options_from(app_, values, std::move(cookie_));
+    auto options = options_from(app_, values, std::move(cookie_), std::move(secrets_));
     if (!options) return did_not_start(options.error().message());
     options->log = log_;
     auto made = node::start(std::move(*options));
@@ -179,12 +181,31 @@ class program {
       if (auto* output = node_->core().find<user_output>())
         output->to([this](std::string_view text) { console_->put(text); });
     }
+    if (auto fed = start_watchdog(); !fed) return did_not_start(fed.error().message());
     log_listeners();
     if (int code = start_root(); code != exit_ok) return code;
     node_->log().notice("ready", {{"node", value(node_->name())}});
     ready_.ready(node_->name());
     serving_ = true;
     return exit_ok;
+  }
+
+  // A process, so that a node whose workers are all held is not called alive.
+  result<void> start_watchdog() {
+    const duration every = ready_.watchdog();
+    if (every <= duration::zero()) return {};
+    spawn_options how;
+    how.name = "troupe.watchdog";
+    how.entry = "troupe.watchdog";
+    auto feed = [&ready = ready_, every](process& self) -> task<> {
+      for (;;) {
+        ready.alive();
+        (void)co_await self.receive(every);
+      }
+    };
+    auto made = spawn(*node_, std::move(how), feed);
+    if (!made) return made.error();
+    return {};
   }
 
   void log_listeners() {
@@ -271,6 +292,7 @@ class program {
   application app_;
   const parsed_options& given_;
   std::optional<std::string> cookie_;
+  secret_variables secrets_;
   readiness& ready_;
   stop_wish wish_;
   std::atomic<bool> serving_{false};

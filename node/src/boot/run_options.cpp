@@ -2,12 +2,15 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include <troupe/bus/security.hpp>
 
 #include "boot/config_sources.hpp"
 #include "boot/local_nodes.hpp"
+#include "boot/toml.hpp"
 #include "global/membership.hpp"
 
 namespace troupe::internal {
@@ -29,6 +32,20 @@ constexpr shortcut shortcuts[] = {
     {"log-level", "log.level", nullptr},
     {"log-file", "log.file", nullptr},
 };
+
+bool file_is_there(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+// Of the release that this program was started from by its script, when it has no COOKIE.
+std::optional<std::string> missing_release_cookie() {
+  const char* root = std::getenv("RELEASE_ROOT");
+  if (root == nullptr || *root != '/') return std::nullopt;
+  std::error_code failed;
+  // Whoever is started by a release's program inherits the variable.
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe", failed).string();
+  if (failed || !self.starts_with(std::string(root) + "/releases/")) return std::nullopt;
+  std::string file = std::string(root) + "/releases/COOKIE";
+  return file_is_there(file) ? std::nullopt : std::optional(std::move(file));
+}
 
 template <class T>
 T required(const config& values, std::string_view path) {
@@ -96,14 +113,35 @@ result<config> load_config(const application& app, const parsed_options& given) 
   for (const shortcut& each : shortcuts) {
     if (!given.has(each.option)) continue;
     std::string text = each.fixed ? each.fixed : "";
-    for (const std::string& word : given.all(each.option)) text += (text.empty() ? "" : ",") + word;
-    loader.set(each.key, text, std::string("--") + each.option);
+    const std::string source = std::string("--") + each.option;
+    const auto& words = given.all(each.option);
+    if (words.size() == 1) text = words.front();
+    // Each may be a list, too.
+    list all;
+    for (std::size_t i = 0; words.size() > 1 && i < words.size(); ++i) {
+      if (auto items = parse_texts(words[i])) all.insert(all.end(), items->begin(), items->end());
+      else loader.problem(source + ": " + items.error().text());
+    }
+    for (const value& one : all) text += (text.empty() ? "" : ",") + (one.text() ? *one.text() : one.print());
+    loader.set(each.key, text, source);
   }
   for (const std::string& assignment : given.all("set")) loader.assignment(assignment);
   return loader.finish();
 }
 
-result<node_options> options_from(application& app, const config& values, std::optional<std::string> cookie) {
+secret_variables take_secret_variables(const application& app) {
+  secret_variables out;
+  if (const char* text = std::getenv("TROUPE_COOKIE"); text != nullptr && *text != '\0') out.cookie = text;
+  ::unsetenv("TROUPE_COOKIE");
+  ::unsetenv("RELEASE_COOKIE");
+  config_schema schema = node_config_schema();
+  schema.merge(app.config);
+  for (const std::string& name : secret_key_variables(schema, environ)) ::unsetenv(name.c_str());
+  return out;
+}
+
+result<node_options> options_from(application& app, const config& values, std::optional<std::string> cookie,
+                                  secret_variables secrets) {
   node_options out;
   out.name = required<std::string>(values, "node.name");
   if (out.name.empty()) out.name = app.name;
@@ -146,8 +184,14 @@ result<node_options> options_from(application& app, const config& values, std::o
   std::string file = required<std::string>(values, "node.cookie_file");
   // Without a cookie only the control key opens this node: tools of this host, which is all that one node needs.
   const bool needed = out.distribution || !file.empty();  // or asked for
-  const auto named = file.empty() ? std::nullopt : std::optional(std::move(file));
-  auto found = out.distribution ? find_or_make_cookie(named) : find_cookie(named);
+  auto named = file.empty() ? std::nullopt : std::optional(std::move(file));
+  if (const auto missing = missing_release_cookie(); missing && !named && !secrets.cookie && out.distribution) {
+    return error(errc::not_found,
+                 *missing +
+                     " is missing, the cookie of this release: copy it from where the release was built, or set "
+                     "RELEASE_COOKIE, RELEASE_COOKIE_FILE or RELEASE_DISTRIBUTION=none");
+  }
+  auto found = out.distribution ? find_or_make_cookie(named, secrets.cookie) : find_cookie(named, secrets.cookie);
   if (!found && !needed) return out;
   if (!found) return found.error();
   out.cookie = std::move(*found);

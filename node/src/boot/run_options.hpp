@@ -19,8 +19,15 @@ namespace troupe::internal {
 // Schema of the node and the application; default < sources of config_sources.hpp < options < --set.
 [[nodiscard]] result<config> load_config(const application& app, const parsed_options& given);
 
-// What the configuration says of the node. `cookie` is that of take_cookie; without it the usual sources.
+// What the environment says that no child of ours may read there: it is taken out of it. Once, before the first thread.
+struct secret_variables {
+  std::optional<std::string> cookie;  // TROUPE_COOKIE
+};
+[[nodiscard]] secret_variables take_secret_variables(const application& app);
+
+// What the configuration says of the node. `cookie` is that of take_cookie; without it the usual sources. A program of
+// a release has the release's cookie or none: ~/.troupe/cookie would be that of another cluster.
 [[nodiscard]] result<node_options> options_from(application& app, const config& values,
-                                                std::optional<std::string> cookie);
+                                                std::optional<std::string> cookie, secret_variables secrets = {});
 
 }  // namespace troupe::internal

@@ -86,6 +86,45 @@ result<std::vector<toml_entry>> parse_toml(std::string_view text, const std::str
   }
 }
 
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view blanks = " \t\r\n";
+  const auto first = text.find_first_not_of(blanks);
+  return first == std::string_view::npos ? std::string_view()
+                                         : text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
+}  // namespace
+
+result<list> parse_texts(std::string_view text) {
+  text = trimmed(text);
+  list out;
+  if (text.starts_with('[')) {
+    auto read = parse_toml("list = " + std::string(text), "list");
+    const list* items = read && read->size() == 1 ? read->front().content.items() : nullptr;
+    if (items == nullptr) {
+      return error(errc::bad_config, "\"" + std::string(text) +
+                                         "\" is no list: [\"a\", \"b\"] or a, b expected; a text that begins with [ "
+                                         "is quoted: [\"[ab]@*\"]");
+    }
+    out = *items;
+    for (value& item : out) {
+      if (const std::string* one = item.text()) item = value(trimmed(*one));
+    }
+  } else {
+    for (std::size_t at = 0; !text.empty() && at <= text.size();) {
+      const std::size_t comma = std::min(text.find(',', at), text.size());
+      out.emplace_back(trimmed(text.substr(at, comma - at)));
+      at = comma + 1;
+    }
+  }
+  if (std::any_of(out.begin(), out.end(), [](const value& item) { return item == value(""); })) {
+    return error(errc::bad_config, "\"" + std::string(text) + "\" has an empty item");
+  }
+  return out;
+}
+
 result<std::string> read_whole_file(const std::string& path) {
   constexpr std::size_t most = 16u << 20;
   std::ifstream in(path, std::ios::binary);

@@ -22,6 +22,10 @@ struct toml_entry {
 // errc::not_found or io for a file that cannot be read.
 [[nodiscard]] result<std::vector<toml_entry>> read_toml(const std::string& path);
 
+// A list of texts where all is text, in a variable or an option: as TOML, `["a@*", "b"]`, or with commas, `a@*, b`.
+// errc::bad_config for what is neither, and for an item that is empty.
+[[nodiscard]] result<list> parse_texts(std::string_view text);
+
 // The text of a whole file, at most 16 MiB.
 [[nodiscard]] result<std::string> read_whole_file(const std::string& path);
 

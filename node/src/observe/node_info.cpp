@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 
 namespace troupe::inspect {
 namespace {
@@ -54,6 +55,26 @@ value log_of(const log_sink* sink) {
 
 }  // namespace
 
+namespace {
+
+// The release that this program lies in, ROOT/releases/VERSION/exec/NAME, as it was when it started; nil: in none. The
+// version is the release's own, not the program's.
+const value& own_release() {
+  static const value out = [] {
+    std::error_code failed;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", failed);
+    const auto version = self.parent_path().parent_path();
+    if (failed || self.parent_path().filename() != "exec" || version.parent_path().filename() != "releases" ||
+        !std::filesystem::exists(version / "manifest.toml", failed)) {
+      return value();
+    }
+    return map_of({{"name", value(self.filename().string())}, {"version", value(version.filename().string())}});
+  }();
+  return out;
+}
+
+}  // namespace
+
 value node_info(node& where) {
   detail::core& home = where.core();
   const auto* life = home.life();
@@ -72,6 +93,7 @@ value node_info(node& where) {
                  {"uptime", uptime},
                  {"application", value(home.options().application)},
                  {"version", value(home.options().version)},
+                 {"release", own_release()},
                  {"processes", home.process_count()},
                  {"max_processes", home.options().max_processes},
                  {"memory", resident_bytes()},

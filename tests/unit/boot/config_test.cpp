@@ -192,6 +192,30 @@ TEST(ConfigBadInput, Assignments) {
   EXPECT_NE(complaint_of("exercise.tick=5").find("a unit is missing"), std::string::npos);
 }
 
+// In a variable or an option a list may be written in either way.
+TEST(Config, ListsAreReadAsTomlAndWithCommas) {
+  const std::vector<std::string> both = {"bad@*", "b"};
+  for (const char* text :
+       {"bad@*,b", "bad@*, b", " bad@* ,\tb ", "[\"bad@*\", \"b\"]", "['bad@*','b']", " [ \"bad@*\" , \" b \" , ] "}) {
+    config_loader loader(troupe::node_config_schema());
+    auto got = loader.set("node.deny", text, "test").finish();
+    ASSERT_TRUE(got) << text << got.error().text();
+    EXPECT_EQ(got->get<std::vector<std::string>>("node.deny").value(), both) << text;
+  }
+  for (const char* text : {"", "  ", "[]"}) {
+    config_loader loader(troupe::node_config_schema());
+    auto got = loader.set("node.deny", text, "test").finish();
+    ASSERT_TRUE(got) << text << got.error().text();
+    EXPECT_TRUE(got->get<std::vector<std::string>>("node.deny")->empty()) << text;
+  }
+  for (const char* text : {"a,,b", "a,", ",", "[\"a\", 5]", "[\"a\"", "[ab]*@host", "[\"a\"]\nb = 5", "[\"\"]"}) {
+    config_loader loader(troupe::node_config_schema());
+    auto got = loader.set("node.deny", text, "test").finish();
+    ASSERT_FALSE(got) << text;
+    EXPECT_NE(got.error().text().find("test: node.deny: "), std::string::npos) << got.error().text();
+  }
+}
+
 TEST(Config, AskingWrongly) {
   config_loader loader(keys());
   auto made = loader.finish();

@@ -100,6 +100,24 @@ TEST_F(NodeStart, BadOptions) {
   EXPECT_TRUE(node::start(named()));  // none of them has kept the name
 }
 
+TEST_F(NodeStart, AGlobThatCanMatchNoNodeIsAMistake) {
+  for (const char* glob : {"[\"bad@*\"]", " b@*", "bad", "a,b@*", "", "a@b@c", "b@ö"}) {
+    for (const bool deny : {false, true}) {
+      node_options options;
+      (deny ? options.deny_nodes : options.allow_nodes) = {"good@*", glob};
+      auto got = node::start(std::move(options));
+      ASSERT_FALSE(got) << glob;
+      EXPECT_EQ(got.error(), errc::bad_config) << glob;
+      EXPECT_NE(got.error().text().find("can match no node"), std::string::npos) << got.error().text();
+    }
+  }
+  for (const char* glob : {"*", "b@*", "b?host", "[a-c]*@host", "b-1_2@ho.st", "[!x]@h"}) {
+    node_options options;
+    options.deny_nodes = {glob};
+    EXPECT_TRUE(node::start(std::move(options))) << glob;
+  }
+}
+
 TEST_F(NodeStart, WhatIsPrintedGoesToTheLog) {
   auto lines = std::make_shared<kept_lines>();
   node_options how;

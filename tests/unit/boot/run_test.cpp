@@ -1,6 +1,9 @@
 // troupe::run in a program of its own: this one, started again.
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -53,15 +56,27 @@ supervisor lingers(troupe::node&) {
       .stop_within(1h);
 }
 
+constexpr const char* secret_variables[] = {"TROUPE_COOKIE",   "RELEASE_COOKIE",        "NOTIFY_SOCKET",
+                                            "WATCHDOG_USEC",   "WATCHDOG_PID",          "TROUPE_DAEMON",
+                                            "TROUPE_READY_FD", "TROUPE__HELD__PASSWORD"};
+supervisor tells(troupe::node& n) {
+  for (const char* name : secret_variables)
+    n.log().notice(std::string(name) + (std::getenv(name) == nullptr ? " is gone" : " is there"));
+  n.log().notice("the password is " + config(n).get<std::string>("held.password").or_exit());
+  return supervise("held.top");
+}
+
 // Not a test by itself (suites named Program… are not registered).
 TEST(ProgramRun, Main) {
   const char* mode = std::getenv(mode_variable);
   if (mode == nullptr) GTEST_SKIP() << "only run by Run";
   const std::string which = mode;
   application app{.name = "held"};
+  app.config.text("held.password", "none", "a secret").hide();
   app.start = which == "block"     ? blocks
               : which == "compute" ? computes
               : which == "ask"     ? asks
+              : which == "tell"    ? tells
               : which == "linger"  ? lingers
                                    : plain;
   const char* stop = std::getenv("TROUPE_TEST_STOP");
@@ -116,6 +131,46 @@ TEST_F(Run, AStopInOrderIsNoForce) {
   good->signal(SIGTERM);
   EXPECT_EQ(good->wait_exit(), 0);
   EXPECT_EQ(good->out().find("force"), std::string::npos) << good->out();
+}
+
+// What a child of ours inherits speaks in our name or shows our secrets.
+TEST_F(Run, SecretsAreTakenOutOfTheEnvironment) {
+  program_options how;
+  how.environment = {{mode_variable, "tell"}, {"TROUPE_RUN_DIR", run_.str()}};
+  for (const char* name : secret_variables) how.environment[name] = "1";
+  how.environment["TROUPE_COOKIE"] = how.environment["RELEASE_COOKIE"] = "a-cookie";
+  how.environment["TROUPE_DAEMON"] = "";  // else it writes its log nowhere
+  program node({own_path(), "--gtest_filter=ProgramRun.*"}, how);
+  ASSERT_TRUE(node.wait_output("the password is 1")) << node.out() << node.err();
+  for (const char* name : secret_variables)
+    EXPECT_NE(node.out().find(std::string(name) + " is gone"), std::string::npos) << name << node.out();
+  node.signal(SIGTERM);
+  EXPECT_TRUE(node.wait_exit());
+}
+
+TEST_F(Run, SystemdGetsItsSignsOfLife) {
+  const std::string path = run_.str() + "/notify";
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  std::copy(path.begin(), path.end(), at.sun_path);
+  ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+  timeval limit{30, 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  program_options how;
+  how.environment = {{mode_variable, "plain"}, {"TROUPE_RUN_DIR", run_.str()}, {"TROUPE_COOKIE", std::nullopt},
+                     {"NOTIFY_SOCKET", path},  {"WATCHDOG_USEC", "100000"},    {"WATCHDOG_PID", std::nullopt}};
+  program node({own_path(), "--gtest_filter=ProgramRun.*"}, how);
+  int signs = 0;
+  while (signs < 5) {
+    char text[512];
+    const ssize_t count = recv(fd, text, sizeof text, 0);
+    ASSERT_GT(count, 0) << node.out() << node.err();
+    if (std::string_view(text, static_cast<std::size_t>(count)) == "WATCHDOG=1") ++signs;
+  }
+  node.signal(SIGTERM);
+  EXPECT_EQ(node.wait_exit(), 0);
+  close(fd);
 }
 
 // `timeout`, a terminal's Ctrl-C under a wrapper that passes its own on: two signals, one wish.
