@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <troupe/codec.hpp>
+
 namespace troupe::internal {
 namespace {
 
@@ -19,7 +21,12 @@ std::vector<pid> take_out(std::vector<pid>& from, const std::vector<pid>& gone) 
 
 }  // namespace
 
-std::string group_key(const value& group) { return group.print(100, static_cast<std::size_t>(-1)); }
+// What is shown, so that groups are listed in that order, and what tells apart values that look the same.
+std::string group_key(const value& group) {
+  const bytes exact = to_wire(group);
+  std::string out = group.print(100, static_cast<std::size_t>(-1)) + '\n';
+  return out.append(reinterpret_cast<const char*>(exact.data()), exact.size());
+}
 
 std::vector<pid> group_table::group_state::members() const {
   std::vector<pid> out = local;

@@ -77,7 +77,12 @@ struct keyed_registry::table {
   pid server;
   const troupe::node* home = nullptr;  // while the server runs
 
-  [[nodiscard]] static std::string text_of(const value& key) { return key.print(100, static_cast<std::size_t>(-1)); }
+  // What is shown, so that keys are listed in that order, and what tells apart values that look the same.
+  [[nodiscard]] static std::string text_of(const value& key) {
+    const bytes exact = to_wire(key);
+    std::string out = key.print(100, static_cast<std::size_t>(-1)) + '\n';
+    return out.append(reinterpret_cast<const char*>(exact.data()), exact.size());
+  }
 
   // -- under the mutex
   [[nodiscard]] bool lives(pid process) const { return !home || home->exists(process); }
