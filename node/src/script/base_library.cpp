@@ -1,5 +1,6 @@
 // Lua's own library without what reaches outside of the node (io, os.execute, require, bytecode) or could hold a
-// worker: finalizers run with hooks off, and some functions of C loop over any range that they are given.
+// worker: finalizers run with hooks off, and some functions of C loop over any range that they are given. Those that go
+// through much are charged for it.
 #include "script/convert.hpp"
 #include "script/inspect.hpp"
 #include "script/library.hpp"
@@ -59,10 +60,37 @@ int load_source(lua_State* L) {
   return 1;
 }
 
+// xpcall(function, handler, …). Lua's own runs the handler where the error is raised: with hooks off when a hook raises
+// it, so that a loop in there could not be ended, and the handler again for each error in it. This one runs it behind
+// the error, as a call like any other; an error in it is what xpcall returns. Stack: function, handler, true, …
+int handled(lua_State* L, int, lua_KContext) {
+  lua_pushboolean(L, 0);
+  lua_insert(L, -2);
+  return 2;
+}
+int xpcall_done(lua_State* L, int status, lua_KContext) {
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 2;
+  if (status != LUA_ERRMEM) {
+    lua_pushvalue(L, 2);
+    lua_insert(L, -2);
+    lua_pcallk(L, 1, 1, 0, 0, &handled);
+  }
+  return handled(L, status, 0);
+}
+int protected_call(lua_State* L) {
+  const int given = lua_gettop(L);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_pushboolean(L, 1);
+  lua_pushvalue(L, 1);
+  lua_rotate(L, 3, 2);
+  return xpcall_done(L, lua_pcallk(L, given - 2, LUA_MULTRET, 0, 0, &xpcall_done), 0);
+}
+
 int collect_garbage(lua_State* L) {
   constexpr std::array<const char*, 3> options{"collect", "count", nullptr};
   if (luaL_checkoption(L, 1, "collect", options.data()) == 0) {
     lua_pushinteger(L, lua_gc(L, LUA_GCCOLLECT));
+    lua_machine::of(L).charge(L, lua_machine::slice);
   } else {
     lua_pushnumber(L, static_cast<lua_Number>(lua_gc(L, LUA_GCCOUNT)) + lua_gc(L, LUA_GCCOUNTB) / 1024.0);
   }
@@ -102,11 +130,69 @@ int guarded_move(lua_State* L) {
       static_cast<lua_Unsigned>(to) - static_cast<lua_Unsigned>(from) > static_cast<lua_Unsigned>(range_limit)) {
     raise(L, "too many elements to move");
   }
+  if (to > from) lua_machine::of(L).charge(L, static_cast<std::size_t>(to - from));
   return call_original(L);
 }
-int guarded_length(lua_State* L) {
+int checked_length(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  if (luaL_len(L, 1) > range_limit) raise(L, "the table is too long");
+  const lua_Integer length = luaL_len(L, 1);
+  if (length > range_limit) raise(L, "the table is too long");
+  return static_cast<int>(std::max<lua_Integer>(length, 0));
+}
+int guarded_length(lua_State* L) {
+  lua_machine::of(L).charge(L, static_cast<std::size_t>(checked_length(L)));
+  return call_original(L);
+}
+// With a position it moves all that lies behind; without one it touches the end alone.
+template <int Alone>
+int guarded_shift(lua_State* L) {
+  return lua_gettop(L) > Alone ? guarded_length(L) : (static_cast<void>(checked_length(L)), call_original(L));
+}
+
+// Compares for table.sort where no instruction of Lua's does, and so no hook comes: the second upvalue is the program's
+// function of C++, or nil.
+int counted_less(lua_State* L) {
+  std::size_t size = 0;
+  if (lua_type(L, 1) == LUA_TSTRING) lua_tolstring(L, 1, &size);
+  lua_machine& m = lua_machine::of(L);
+  auto& count = *static_cast<std::int64_t*>(lua_touserdata(L, lua_upvalueindex(2)));
+  count += 1 + static_cast<std::int64_t>(size / lua_machine::charged_bytes);
+  if (count >= lua_machine::slice) m.check_long_call(L, static_cast<std::size_t>(std::exchange(count, 0)));
+  if (lua_isnil(L, lua_upvalueindex(1))) {
+    lua_pushboolean(L, lua_compare(L, 1, 2, LUA_OPLT));
+    return 1;
+  }
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, 2, 1);
+  return 1;
+}
+// Short, of numbers: over before anybody waits.
+bool sorts_quickly(lua_State* L, int length) {
+  constexpr int few = 1'000;
+  if (length > few) return false;
+  for (int i = 1; i <= length; ++i) {
+    const bool number = lua_rawgeti(L, 1, i) == LUA_TNUMBER;
+    lua_pop(L, 1);
+    if (!number) return false;
+  }
+  return true;
+}
+int guarded_sort(lua_State* L) {
+  const int length = checked_length(L);
+  lua_settop(L, 2);
+  if (!lua_isnil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
+  const bool of_lua = lua_isfunction(L, 2) && !lua_iscfunction(L, 2);
+  if (!of_lua && !(lua_isnil(L, 2) && sorts_quickly(L, length))) {
+    *static_cast<std::int64_t*>(lua_newuserdatauv(L, sizeof(std::int64_t), 0)) = 0;
+    lua_pushcclosure(L, &guarded<counted_less>, 2);
+  }
+  return call_original(L);
+}
+int guarded_text(lua_State* L) {
+  std::size_t size = 0;
+  luaL_checklstring(L, 1, &size);
+  lua_machine::of(L).charge(L, size / 4);
   return call_original(L);
 }
 template <lua_CFunction F>
@@ -170,8 +256,14 @@ void open_base(lua_State* L) {
   lua_pop(L, 1);
   replace<guarded_rep>(L, "string", "rep");
   replace<guarded_move>(L, "table", "move");
-  for (const char* name : {"insert", "remove", "concat", "unpack", "sort"}) replace<guarded_length>(L, "table", name);
+  replace<guarded_shift<2>>(L, "table", "insert");
+  replace<guarded_shift<1>>(L, "table", "remove");
+  replace<guarded_length>(L, "table", "concat");
+  replace<guarded_length>(L, "table", "unpack");
+  replace<guarded_sort>(L, "table", "sort");
+  for (const char* name : {"len", "codepoint", "offset"}) replace<guarded_text>(L, "utf8", name);
   set_globals(L, {{"setmetatable", &guarded<set_metatable>},
+                  {"xpcall", &guarded<protected_call>},
                   {"load", &guarded<load_source>},
                   {"collectgarbage", &guarded<collect_garbage>},
                   {"inspect", &guarded<inspect_value>}});
@@ -179,6 +271,7 @@ void open_base(lua_State* L) {
 
 void open_library(lua_State* L) {
   open_base(L);
+  open_patterns(L);
   open_coroutines(L);
   open_values(L);
   open_output(L);

@@ -36,13 +36,13 @@ value check_arguments(lua_State* L, int index) {
   if (lua_isnoneornil(L, index)) return value(list());
   luaL_checktype(L, index, LUA_TTABLE);
   value arguments = to_value(L, index);
-  if (!arguments.items()) raise(L, error(errc::bad_argument, "the arguments are a list"));
+  if (!arguments.items()) raise_error(L, error(errc::bad_argument, "the arguments are a list"));
   return arguments;
 }
 
 std::string check_node(lua_State* L, int index) {
   auto name = complete_node_name(check_text(L, index));
-  if (!name) raise(L, name.error());
+  if (!name) raise_error(L, name.error());
   return std::move(*name);
 }
 

@@ -8,6 +8,7 @@
 #include <new>
 #include <vector>
 
+#include <troupe/codec.hpp>
 #include <troupe/utf8.hpp>
 
 namespace troupe::internal {
@@ -61,6 +62,7 @@ void push_boxed(lua_State* L, const value& v) {
 class table_reader {
  public:
   explicit table_reader(lua_State* L) : L_(L) {}
+  [[nodiscard]] std::size_t read_items() const noexcept { return nodes_; }
 
   value read(int index) {
     if (++nodes_ > node_limit) fail("more than " + std::to_string(node_limit) + " items in one value");
@@ -167,8 +169,11 @@ class table_reader {
       if (a.first.type() != b.first.type()) return a.first.type() < b.first.type();
       if (a.first.integer()) return *a.first.integer() < *b.first.integer();
       if (a.first.text()) return *a.first.text() < *b.first.text();
-      return false;
+      return to_wire(a.first) < to_wire(b.first);
     });
+    // Tables are keys by what they hold, which two of them may share.
+    const auto twice = std::ranges::adjacent_find(out, {}, &map_entry::first);
+    if (twice != out.end()) fail("two keys of a map are the same: " + twice->first.print(4, 80));
     return out;
   }
 
@@ -184,11 +189,9 @@ void push_map(lua_State* L, const map& entries) {
   lua_createtable(L, 0, static_cast<int>(std::min<std::size_t>(entries.size(), 1024)));
   bool named = false;  // with a name among its keys nobody takes it for a list
   for (const auto& [key, item] : entries) {
-    if (key.is_nil() || key.items() || key.entries() || (key.real() && std::isnan(*key.real()))) {
-      push_text(L, key.print());
-    } else {
-      push_value(L, key);
-    }
+    if (key.is_nil()) lua_pushlightuserdata(L, const_cast<char*>(&null_key));
+    else if (key.real() && std::isnan(*key.real())) push_text(L, "nan");  // the one that no table can have
+    else push_value(L, key);
     named = named || key.text();
     if (item.is_nil()) lua_pushlightuserdata(L, const_cast<char*>(&null_key));
     else push_value(L, item);
@@ -229,7 +232,12 @@ void push_value(lua_State* L, const value& v) {
   }
 }
 
-value to_value(lua_State* L, int index) { return table_reader(L).read(index); }
+value to_value(lua_State* L, int index) {
+  table_reader reader(L);
+  value out = reader.read(index);
+  lua_machine::of(L).charge(L, reader.read_items());
+  return out;
+}
 
 value to_message(lua_State* L, int index) {
   value out = to_value(L, index);

@@ -8,6 +8,24 @@ namespace {
 
 int continue_resume(lua_State* L, lua_KContext wrapped);
 
+// While one lives nothing waits: where Lua cannot yield, or believes wrongly that it can.
+struct no_wait {
+  lua_machine& machine;
+  bool on;
+  no_wait(lua_machine& m, bool blocked) : machine(m), on(blocked) { machine.no_wait_ += on; }
+  ~no_wait() { machine.no_wait_ -= on; }
+};
+
+// lua_resetthread, which runs the variables' __close as if the thread could yield: it is in no resume.
+int reset(lua_State* L, lua_State* co) {
+  lua_machine& m = lua_machine::of(L);
+  const no_wait blocked(m, true);
+  lua_State* outer = std::exchange(m.running_, co);
+  const int status = lua_resetthread(co);
+  m.running_ = outer;
+  return status;
+}
+
 // Moves what the coroutine gave, or its error, to L.
 int give_back(lua_State* L, lua_State* co, int status, int results, bool wrapped) {
   if (status == LUA_OK || status == LUA_YIELD) {
@@ -24,7 +42,7 @@ int give_back(lua_State* L, lua_State* co, int status, int results, bool wrapped
     lua_xmove(co, L, 1);
     return 2;
   }
-  lua_resetthread(co);  // closes its pending variables; leaves the error, or a newer one, on top
+  reset(L, co);  // closes its pending variables; leaves the error, or a newer one, on top
   lua_xmove(co, L, 1);
   if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
     luaL_where(L, 1);
@@ -37,17 +55,13 @@ int give_back(lua_State* L, lua_State* co, int status, int results, bool wrapped
 // The coroutine stands at index 1 of L, or is the first upvalue of a wrap.
 int resume(lua_State* L, lua_State* co, int arguments, bool wrapped) {
   lua_machine& m = lua_machine::of(L);
-  struct no_wait {
-    lua_machine& machine;
-    bool on;
-    no_wait(lua_machine& m, bool blocked) : machine(m), on(blocked) { machine.no_wait_ += on; }
-    ~no_wait() { machine.no_wait_ -= on; }
-  };
   int results = 0;
   int status = LUA_OK;
   {
     const no_wait blocked(m, !lua_isyieldable(L));
+    lua_State* outer = std::exchange(m.running_, co);
     status = lua_resume(co, L, arguments, &results);
+    m.running_ = outer;
   }
   if (status == LUA_YIELD && m.yielding()) return lua_yieldk(L, 0, wrapped ? 1 : 0, &guarded_k<continue_resume>);
   return give_back(L, co, status, results, wrapped);
@@ -111,6 +125,21 @@ int wrap(lua_State* L) {
   return 1;
 }
 
+// close(coroutine): true, or false and the error that it ended with.
+int close(lua_State* L) {
+  lua_State* co = check_thread(L);
+  lua_Debug record;
+  const bool suspended = lua_status(co) == LUA_YIELD || !lua_getstack(co, 0, &record);
+  if (co == L || !suspended) raise(L, std::string("cannot close a ") + (co == L ? "running" : "normal") + " coroutine");
+  if (reset(L, co) == LUA_OK) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_pushboolean(L, 0);
+  lua_xmove(co, L, 1);
+  return 2;
+}
+
 int yield(lua_State* L) {
   if (lua_machine::of(L).is_outermost(L)) raise(L, "attempt to yield from outside a coroutine");
   return lua_yield(L, lua_gettop(L));
@@ -119,10 +148,11 @@ int yield(lua_State* L) {
 }  // namespace
 
 void open_coroutines(lua_State* L) {
-  luaL_requiref(L, LUA_COLIBNAME, luaopen_coroutine, 1);  // close, isyieldable, running and status are Lua's own
+  luaL_requiref(L, LUA_COLIBNAME, luaopen_coroutine, 1);  // isyieldable, running and status are Lua's own
   set_functions(L, {{"create", &guarded<create>},
                     {"resume", &guarded<resume_coroutine>},
                     {"wrap", &guarded<wrap>},
+                    {"close", &guarded<close>},
                     {"yield", &guarded<yield>}});
   lua_pop(L, 1);
 }

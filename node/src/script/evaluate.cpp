@@ -102,8 +102,14 @@ task<result<value>> evaluate(process& self, std::string source, list arguments, 
   if (!ready.thread) co_return ready.failure;
   auto running = m.run(self, ready.thread, static_cast<int>(arguments.size()));
   const internal::run_outcome outcome = co_await std::move(running);
-  if (outcome.failure.code() != errc::none) co_return outcome.failure;
-  co_return internal::first_result(m, ready.thread, outcome.results);
+  error failure = outcome.failure;
+  if (failure.code() == errc::none) {
+    auto first = internal::first_result(m, ready.thread, outcome.results);
+    if (first) co_return first;
+    failure = first.error();
+  }
+  failure.set_maybe_executed(true);
+  co_return failure;
 }
 
 }  // namespace troupe::script

@@ -135,8 +135,8 @@ task<result<value>> demonitor_in(process& self, ref monitor) {
 int demonitor(lua_State* L) {
   const ref which = check_ref(L, 1);
   // What a receive has looked at and left is gone too.
-  std::erase_if(lua_machine::of(L).kept_, [&which](const auto& kept) {
-    const auto told = group::change_in(kept.second);
+  lua_machine::of(L).drop_kept([&which](const message& kept) {
+    const auto told = group::change_in(kept);
     return told && told->monitor == which;
   });
   return await_value(L, [which](process& self) { return demonitor_in(self, which); });

@@ -13,6 +13,7 @@ namespace troupe::internal {
 void open_library(lua_State* L);  // all of it, and remembers it (see portable.hpp)
 
 void open_base(lua_State* L);        // base_library.cpp: Lua's own, without what reaches the system or runs unbounded
+void open_patterns(lua_State* L);    // patterns.cpp: string.find and its kin
 void open_coroutines(lua_State* L);  // coroutines.cpp
 void open_output(lua_State* L);      // output.cpp: print
 void open_processes(lua_State* L);   // process_functions.cpp

@@ -23,11 +23,10 @@ int demonitor(lua_State* L) {
   const ref which = check_ref(L, 1);
   lua_machine& m = lua_machine::of(L);
   m.self().demonitor(which);
-  for (auto at = m.kept_.begin(); at != m.kept_.end();) {
-    const down* ended = at->second.is_call() ? nullptr : at->second.get<down>();
-    if (ended && ended->monitor == which) at = m.kept_.erase(at);
-    else ++at;
-  }
+  m.drop_kept([which](message& kept) {
+    const down* ended = kept.is_call() ? nullptr : kept.get<down>();
+    return ended && ended->monitor == which;
+  });
   return yes(L);
 }
 
@@ -41,13 +40,21 @@ int unlink(lua_State* L) {
   return yes(L);
 }
 
-// exit([reason]): this process. exit(pid, reason): a signal to that one; "kill" cannot be trapped.
+// exit([reason]): this process. exit(pid, reason): a signal to that one; "kill" cannot be trapped. One to itself acts
+// before this returns: it ends, or, when it traps exits, the message is there.
 int exit_process(lua_State* L) {
   if (lua_gettop(L) < 2) {
     exit_reason reason = lua_isnoneornil(L, 1) ? exit_reason::normal() : exit_reason(to_value(L, 1));
     lua_machine::of(L).await_exit(L, std::move(reason));
   }
-  self_of(L).exit(check_pid(L, 1), exit_reason(to_value(L, 2)));
+  process& me = self_of(L);
+  const pid target = check_pid(L, 1);
+  exit_reason reason(to_value(L, 2));
+  if (target == me.id()) {
+    if (reason == exit_reason::kill()) lua_machine::of(L).await_exit(L, exit_reason::killed());
+    if (!me.traps_exits()) lua_machine::of(L).await_exit(L, std::move(reason));
+  }
+  me.exit(target, std::move(reason));
   return yes(L);
 }
 

@@ -4,6 +4,8 @@
 #include "script/inspect.hpp"
 #include "script/library.hpp"
 
+#include "runtime/process_private.hpp"
+
 #include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
@@ -33,7 +35,10 @@ result<std::unique_ptr<lua_machine>> lua_machine::make(process& self, const scri
 }
 
 lua_machine::~lua_machine() {
+  running_ = nullptr;
   if (state_) lua_close(state_);
+  kept_bytes_ = 0;
+  show_memory();
 }
 
 void* lua_machine::allocate(void* context, void* block, std::size_t old_size, std::size_t new_size) {
@@ -47,21 +52,38 @@ void* lua_machine::allocate(void* context, void* block, std::size_t old_size, st
   if (new_size > old_size && m.used_ + (new_size - old_size) > m.budget_.memory) return nullptr;
   void* made = std::realloc(block, new_size);
   if (made) m.used_ += new_size - old_size;
+  // Setting a hook is right at any moment, as a handler of a signal does it.
+  if (new_size > large_block && new_size > old_size && m.running_) m.charge(m.running_, new_size / charged_bytes);
   return made;
+}
+
+void lua_machine::charge(lua_State* L, std::size_t work) noexcept {
+  work_ += static_cast<std::int64_t>(std::min<std::size_t>(work, blocked_limit));
+  if (work_ >= slice) lua_sethook(L, &hook, LUA_MASKCOUNT, 1);
+}
+
+void lua_machine::check_long_call(lua_State* L, std::size_t work) {
+  charge(L, work);
+  error why;
+  if (stopped(why)) raise(L, why.text());
+  if (work_ > 10 * blocked_limit) raise(L, "too long inside a call that cannot be interrupted");
 }
 
 void lua_machine::hook(lua_State* L, lua_Debug*) {
   lua_machine& m = of(L);
+  const std::int64_t work = std::max<std::int64_t>(slice, std::exchange(m.work_, 0));
   if (m.can_wait(L)) {
     m.blocked_ = 0;
+    m.work_ = work;  // for `run`
     m.yielding_ = yield_kind::preempted;
     lua_sethook(L, &hook, LUA_MASKCOUNT, slice);
     lua_yield(L, 0);
     return;
   }
   error why;
-  m.blocked_ += slice;
+  m.blocked_ += work;
   const bool stop = m.stopped(why);
+  lua_sethook(L, &hook, LUA_MASKCOUNT, slice);
   if (!stop && m.blocked_ < blocked_limit) return;
   // Again at every instruction, so that a pcall in here cannot go on for long.
   lua_sethook(L, &hook, LUA_MASKCOUNT, 1);
@@ -70,6 +92,10 @@ void lua_machine::hook(lua_State* L, lua_Debug*) {
 }
 
 bool lua_machine::stopped(error& why) const {
+  if (exit_) {
+    why = error(errc::exited, "the process ends");
+    return true;
+  }
   if (stop_->why.load(std::memory_order_acquire) != stop_request::none) {
     why = error(errc::cancelled, "interrupted");
     return true;
@@ -99,14 +125,81 @@ lua_State* lua_machine::fresh_thread(lua_State* L) {
   return made;
 }
 
+void lua_machine::attach(process& self) noexcept {
+  if (self_ == &self) return;
+  self_ = &self;
+  shown_ = 0;
+  show_memory();
+}
+
+void lua_machine::show_memory() noexcept {
+  constexpr std::size_t most = INT32_MAX;  // what a process's counter holds
+  if (!self_) return;
+  const auto now = static_cast<std::uint32_t>(std::min(used_ + kept_bytes_, most));
+  detail::process_private::memory(*self_).fetch_add(now - std::exchange(shown_, now), std::memory_order_relaxed);
+}
+
+// -- messages that were looked at and stay
+
+namespace {
+
+std::size_t footprint(const value& one) {
+  if (const std::string* text = one.text())
+    return text->capacity() < sizeof(std::string) / 2 ? 0 : text->capacity() + 1;
+  if (const bytes* data = one.binary()) return data->capacity();
+  std::size_t out = 0;
+  if (const list* items = one.items()) {
+    out = items->capacity() * sizeof(value);
+    for (const value& each : *items) out += footprint(each);
+  } else if (const map* entries = one.entries()) {
+    out = entries->capacity() * sizeof(map_entry);
+    for (const auto& [key, item] : *entries) out += footprint(key) + footprint(item);
+  }
+  return out;
+}
+
+std::size_t footprint(const message& one) {
+  const detail::envelope* e = one.peek();
+  if (e->type == &detail::wire_type)
+    return e->bytes + static_cast<const detail::wire_payload*>(e->payload())->data.capacity();
+  return e->bytes + (e->type == &detail::type_of<value> ? footprint(*static_cast<const value*>(e->payload())) : 0);
+}
+
+}  // namespace
+
+void lua_machine::keep(message one) {
+  detail::process_private::count_arrived(*self_);
+  kept_.emplace(next_kept_++, kept_message{std::move(one)});
+}
+
+void lua_machine::leave(std::uint64_t number) {
+  const auto found = kept_.find(number);
+  if (found == kept_.end() || found->second.bytes > 0) return;
+  found->second.bytes = footprint(found->second.content) + sizeof(kept_messages::value_type);
+  kept_bytes_ += found->second.bytes;
+}
+
+message lua_machine::take(std::uint64_t number) {
+  auto node = kept_.extract(number);
+  if (node.empty()) return {};
+  kept_bytes_ -= node.mapped().bytes;
+  detail::process_private::count_taken(*self_);
+  return std::move(node.mapped().content);
+}
+
 void lua_machine::forget_waits() noexcept {
   kept_.clear();
+  kept_bytes_ = 0;
+  shown_ = 0;  // the count went with the process
+  self_ = nullptr;
   operation_ = nullptr;
+  exit_.reset();
+  running_ = nullptr;
   yielding_ = yield_kind::none;
 }
 
 task<run_outcome> lua_machine::run(process& self, lua_State* thread, int arguments) {
-  self_ = &self;
+  attach(self);
   blocked_ = 0;
   no_wait_ = 0;
   lua_sethook(state_, &hook, LUA_MASKCOUNT, slice);  // for what is shown of the results
@@ -114,18 +207,26 @@ task<run_outcome> lua_machine::run(process& self, lua_State* thread, int argumen
   int results = 0;
   for (;;) {
     yielding_ = yield_kind::none;
+    running_ = thread;
     const int status = lua_resume(thread, nullptr, arguments, &results);
+    running_ = nullptr;
     arguments = 0;
+    show_memory();
+    if (exit_) self.exit(*std::exchange(exit_, std::nullopt));
     if (status != LUA_YIELD) co_return ended(thread, status, results);
     switch (yielding_) {
-      case yield_kind::preempted: co_await self.yield(); break;
+      case yield_kind::preempted:
+        // The work of many slices gives others as many turns: a worker looks into each queue once in so many.
+        for (auto turns = std::min<std::int64_t>(std::exchange(work_, 0) / slice, 64); turns > 1; --turns)
+          co_await self.yield();
+        co_await self.yield();
+        break;
       case yield_kind::waiting: {
         auto waiting = operation_(self);
         answer_ = co_await std::move(waiting);
         operation_ = nullptr;
         break;
       }
-      case yield_kind::exiting: self.exit(std::move(*exit_));
       case yield_kind::none: break;  // cannot be: coroutine.yield refuses to leave the outermost thread
     }
     run_outcome stopped_early;
@@ -163,9 +264,12 @@ int lua_machine::await(lua_State* L, operation op, lua_KFunction then, lua_KCont
 }
 
 void lua_machine::await_exit(lua_State* L, exit_reason reason) {
-  if (!can_wait(L)) raise(L, "cannot wait here");
   exit_ = std::move(reason);
-  yielding_ = yield_kind::exiting;
+  if (!can_wait(L)) {
+    lua_sethook(L, &hook, LUA_MASKCOUNT, 1);  // so that no pcall in here goes on
+    raise(L, "the process ends");
+  }
+  yielding_ = yield_kind::preempted;
   lua_yield(L, 0);
   std::abort();  // lua_yield does not return
 }

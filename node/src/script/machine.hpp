@@ -9,6 +9,12 @@
 //   therefore written anew (coroutines.cpp): a yield with `yielding != none` is passed on to the next outer thread.
 // * Where Lua cannot yield (inside table.sort, a metamethod called by C) a wait is an error, "cannot wait here", and
 //   the hook counts `blocked` instructions up to a bound.
+// * No instruction is counted inside of C. What is done there for Lua is charged as so many instructions: by the
+//   functions that go through much (`charge`), by the allocator for large blocks, by the matcher of patterns, which
+//   also looks at the world while it runs (`check_long_call`). Then the hook comes at the next instruction.
+// * While a hook's error is raised hooks are off, and stay so in a message handler of lua_pcall's: there is none here,
+//   xpcall runs its handler after the error, as a call (base_library.cpp). They are off in finalizers too, so Lua code
+//   can give none.
 // * Stopping (Ctrl-C, the time limit) never resumes the thread again: no pcall can catch it. A wait is cut short by
 //   `core::expire_wait`.
 // * lua5.4-c++ raises errors by throwing its own type, and its pcall swallows every other exception. So a C++ exception
@@ -57,6 +63,8 @@ class lua_machine {
  public:
   static constexpr int slice = 10'000;                       // instructions between two looks at the world
   static constexpr std::int64_t blocked_limit = 20'000'000;  // instructions where Lua cannot yield
+  static constexpr std::size_t large_block = 4096;           // an allocation that is charged
+  static constexpr std::size_t charged_bytes = 32;           // so many are moved in the time of an instruction
 
   // errc::too_large when the limit does not even hold the library.
   [[nodiscard]] static result<std::unique_ptr<lua_machine>> make(process& self, const script::limits& budget);
@@ -76,13 +84,18 @@ class lua_machine {
   lua_State* fresh_thread(lua_State* L);
   // Runs what lies on `thread`: a function and its arguments. `self` is who runs the machine from now on.
   [[nodiscard]] task<run_outcome> run(process& self, lua_State* thread, int arguments);
-  void attach(process& self) noexcept { self_ = &self; }  // for what runs outside of `run`: printing, completion
-  void forget_waits() noexcept;                           // the process that ran this machine has ended
+  void attach(process& self) noexcept;  // for what runs outside of `run`: printing, completion
+  void forget_waits() noexcept;         // the process that ran this machine has ended
 
   // -- for functions called by Lua
   // Suspends the calling Lua code; `form` is what it gets (see answer_form).
   int await(lua_State* L, operation op, lua_KFunction then, lua_KContext context);
+  // Ends the process at once, as soon as no C++ is between here and `run`.
   [[noreturn]] void await_exit(lua_State* L, exit_reason reason);
+  // Work that was done in C++ for Lua, in instructions; `L` is who asked for it.
+  void charge(lua_State* L, std::size_t work) noexcept;
+  // The same in the middle of it: raises when it has to stop.
+  void check_long_call(lua_State* L, std::size_t work);
   [[nodiscard]] result<value> take_answer() {
     return std::exchange(answer_, result<value>(errc::cancelled, "the wait was given up"));
   }
@@ -91,19 +104,41 @@ class lua_machine {
   [[nodiscard]] bool is_outermost(lua_State* L) const noexcept { return L == thread_; }
   [[nodiscard]] duration clamp(duration wanted) const;  // no wait outlives the evaluation's own time
   int no_wait_ = 0;                                     // resumes under way from where Lua cannot yield
+  lua_State* running_ = nullptr;                        // whose instructions are counted now
   output_credit output_;
-  // Received while looking for another; oldest first, each with a number of its own.
-  std::map<std::uint64_t, message> kept_;
-  std::uint64_t next_kept_ = 1;
+  // Received while looking for another; oldest first, each with a number of its own. They still wait: the process's
+  // count of its messages and its memory hold them.
+  struct kept_message {
+    message content;
+    std::size_t bytes = 0;  // counted when a receive has left it
+  };
+  using kept_messages = std::map<std::uint64_t, kept_message>;
+  [[nodiscard]] const kept_messages& kept() const noexcept { return kept_; }
+  void keep(message one);
+  void leave(std::uint64_t number);  // it was looked at and stays
+  message take(std::uint64_t number);
+  template <class Test>
+  void drop_kept(Test&& test) {
+    for (auto at = kept_.begin(); at != kept_.end();) {
+      const auto looked = at++;
+      if (test(looked->second.content)) static_cast<void>(take(looked->first));
+    }
+  }
 
  private:
-  enum class yield_kind { none, preempted, waiting, exiting };
+  enum class yield_kind { none, preempted, waiting };
   lua_machine(process& self, const script::limits& budget) : self_(&self), budget_(budget) {}
   static void* allocate(void* context, void* block, std::size_t old_size, std::size_t new_size);
   static void hook(lua_State* L, lua_Debug* record);
   [[nodiscard]] bool stopped(error& why) const;
   [[nodiscard]] run_outcome ended(lua_State* thread, int status, int results);
 
+  void show_memory() noexcept;  // in what the process is known to use
+
+  kept_messages kept_;
+  std::uint64_t next_kept_ = 1;
+  std::size_t kept_bytes_ = 0;
+  std::uint32_t shown_ = 0;  // of `self_`'s memory, so much is this machine's
   process* self_;
   script::limits budget_;
   lua_State* state_ = nullptr;
@@ -111,6 +146,7 @@ class lua_machine {
   std::shared_ptr<stop_request> stop_ = std::make_shared<stop_request>();
   std::size_t used_ = 0;
   std::int64_t blocked_ = 0;
+  std::int64_t work_ = 0;  // charged since the last hook
   time_point deadline_ = time_point::max();
   yield_kind yielding_ = yield_kind::none;
   operation operation_;

@@ -124,11 +124,38 @@ int registered(lua_State* L) {
   return 1;
 }
 
-int processes(lua_State* L) {
-  list all;
-  for (pid p : self_of(L).node().processes()) all.emplace_back(p);
-  push_value(L, value(std::move(all)));
+// A hundred thousand of them are pushed in slices, between which others have their turn. Stack: the pids as they were
+// found, the list.
+int continue_processes(lua_State* L, lua_KContext) {
+  constexpr std::size_t at_once = 1'000;
+  lua_machine& m = lua_machine::of(L);
+  const auto* found = static_cast<const pid*>(lua_touserdata(L, 1));
+  const std::size_t count = lua_rawlen(L, 1) / sizeof(pid);
+  std::size_t done = lua_rawlen(L, 2);
+  const bool in_slices = m.can_wait(L);
+  for (std::size_t pushed = 0; done < count; ++pushed) {
+    if (in_slices && pushed == at_once) {
+      return m.await(
+          L,
+          [](process& self) -> task<result<value>> {
+            co_await self.yield();
+            co_return value();
+          },
+          &guarded_k<continue_processes>, 0);
+    }
+    push_pid(L, found[done++]);
+    lua_rawseti(L, 2, static_cast<lua_Integer>(done));
+  }
   return 1;
+}
+int processes(lua_State* L) {
+  static_assert(std::is_trivially_copyable_v<pid>);
+  lua_settop(L, 0);
+  const std::vector<pid> all = self_of(L).node().processes();
+  auto* found = static_cast<pid*>(lua_newuserdatauv(L, all.size() * sizeof(pid), 0));
+  std::ranges::copy(all, found);
+  lua_createtable(L, static_cast<int>(all.size()), 0);
+  return continue_processes(L, 0);
 }
 
 // Asking elsewhere is a call, and written as one.

@@ -56,7 +56,7 @@ task<result<value>> next_message(process& self, lua_machine* m, time_point deadl
       self.reply(*got, value());
       continue;
     }
-    m->kept_.emplace(m->next_kept_++, std::move(*got));
+    m->keep(std::move(*got));
     co_return value();
   }
 }
@@ -64,13 +64,22 @@ task<result<value>> next_message(process& self, lua_machine* m, time_point deadl
 int continue_receive(lua_State* L, lua_KContext came_from);
 enum : lua_KContext { from_function, from_wait };
 
+// What came from another node is decoded at the first look: what cannot be is an error, as for C++, never nil.
+result<value> content_of(const message& one) {
+  const detail::envelope* e = one.peek();
+  if (e->type != &detail::wire_type) return one.to_value();
+  wire_source source(static_cast<const detail::wire_payload*>(e->payload())->content, detail::wire_content_limits);
+  value out;
+  if (!source.read_value(out)) return error(errc::bad_argument, "a message's content: " + source.failure().text());
+  return result<value>(std::move(out));
+}
+
 int take(lua_State* L, std::uint64_t number) {
-  auto& kept = lua_machine::of(L).kept_;
-  auto at = kept.find(number);
-  if (at == kept.end()) return 0;  // a receive inside of the function took it
-  message one = std::move(at->second);
-  kept.erase(at);
-  push_value(L, one.to_value());
+  message one = lua_machine::of(L).take(number);
+  if (!one) return 0;  // a receive inside of the function took it
+  const auto content = content_of(one);
+  if (!content) raise(L, content.error());
+  push_value(L, *content);
   if (!one.is_call()) return 1;
   push_request(L, std::move(one));
   return 2;
@@ -80,23 +89,28 @@ int take(lua_State* L, std::uint64_t number) {
 int search(lua_State* L) {
   lua_machine& m = lua_machine::of(L);
   auto& state = *static_cast<receive_state*>(lua_touserdata(L, state_index));
-  for (auto at = m.kept_.upper_bound(state.looked_at); at != m.kept_.end(); at = m.kept_.upper_bound(state.looked_at)) {
+  const auto& kept = m.kept();
+  for (auto at = kept.upper_bound(state.looked_at); at != kept.end(); at = kept.upper_bound(state.looked_at)) {
+    m.leave(state.looked_at);  // the one before
     state.looked_at = at->first;
     if (lua_isnil(L, matcher_index)) return take(L, at->first);
+    const auto content = content_of(at->second.content);
+    if (!content) continue;  // it fits nothing
     if (lua_isfunction(L, matcher_index)) {
       lua_pushvalue(L, matcher_index);
-      push_value(L, at->second.to_value());
+      push_value(L, *content);
       lua_callk(L, 1, 1, from_function, &guarded_k<continue_receive>);
       const bool fits = lua_toboolean(L, -1) != 0;
       lua_settop(L, state_index);
-      if (fits && m.kept_.contains(state.looked_at)) return take(L, state.looked_at);
+      if (fits && kept.contains(state.looked_at)) return take(L, state.looked_at);
       continue;
     }
-    push_value(L, at->second.to_value());
+    push_value(L, *content);
     const bool fits = matches(L, matcher_index, -1);
     lua_settop(L, state_index);
     if (fits) return take(L, state.looked_at);
   }
+  m.leave(state.looked_at);
   const time_point deadline = state.deadline;
   return m.await(
       L, [&m, deadline](process& self) { return next_message(self, &m, deadline); }, &guarded_k<continue_receive>,
@@ -117,7 +131,7 @@ int continue_receive(lua_State* L, lua_KContext came_from) {
   } else {
     const bool fits = lua_toboolean(L, -1) != 0;
     lua_settop(L, state_index);
-    if (fits && m.kept_.contains(state.looked_at)) return take(L, state.looked_at);
+    if (fits && m.kept().contains(state.looked_at)) return take(L, state.looked_at);
   }
   return search(L);
 }
@@ -156,11 +170,11 @@ int flush_waited(lua_State* L, lua_KContext) {
 int flush_more(lua_State* L) {
   lua_machine& m = lua_machine::of(L);
   const pid device = output_device(m.self());
-  while (!m.kept_.empty()) {
+  while (!m.kept().empty()) {
     lua_settop(L, 0);
-    push_value(L, m.kept_.begin()->second.to_value());
-    m.kept_.erase(m.kept_.begin());
-    std::string line = inspect(L, -1) + "\n";
+    const auto content = content_of(m.take(m.kept().begin()->first));
+    if (content) push_value(L, *content);
+    std::string line = (content ? inspect(L, -1) : content.error().message()) + "\n";
     if (!put_out(L, device, line)) return await_out(L, device, std::move(line), &guarded_k<flushed_one>);
   }
   const time_point now = m.self().now();
@@ -175,6 +189,8 @@ task<result<value>> sleep_for(process& self, duration time) {
 }
 
 int sleep(lua_State* L) {
+  luaL_checkany(L, 1);
+  luaL_argcheck(L, !lua_isnil(L, 1), 1, "a time in milliseconds expected");
   const duration time = check_duration(L, 1, wait_forever);
   return await_value(L, [time](process& self) { return sleep_for(self, time); });
 }

@@ -45,7 +45,7 @@ int error_concat(lua_State* L) {
 }  // namespace
 
 void push_error(lua_State* L, const error& why) {
-  luaL_checkstack(L, 3, nullptr);
+  luaL_checkstack(L, 4, nullptr);
   lua_createtable(L, 0, 3);
   push_text(L, why.name());
   lua_setfield(L, -2, "code");
@@ -53,7 +53,12 @@ void push_error(lua_State* L, const error& why) {
   lua_setfield(L, -2, "text");
   lua_pushboolean(L, why.maybe_executed() ? 1 : 0);
   lua_setfield(L, -2, "maybe_executed");
-  luaL_setmetatable(L, error_type);
+  // The type is known to programs as rpc.error: what one has put there must not become a finalizer.
+  luaL_getmetatable(L, error_type);
+  lua_pushstring(L, "__gc");
+  lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_setmetatable(L, -2);
 }
 
 void raise_error(lua_State* L, const error& why) {

@@ -121,9 +121,15 @@ task<result<value>> call_by_name(process& self, value what, value arguments) {
   if (!ready) co_return ready.error();
   auto running = m.run(self, ready->thread, ready->arguments);
   const run_outcome outcome = co_await std::move(running);
-  if (outcome.failure.code() != errc::none) co_return outcome.failure;
-  auto results = all_results(m, ready->thread, outcome.results);
-  co_return results;
+  // It has run, whatever became of it and of what it returned.
+  error failure = outcome.failure;
+  if (failure.code() == errc::none) {
+    auto results = all_results(m, ready->thread, outcome.results);
+    if (results) co_return results;
+    failure = results.error();
+  }
+  failure.set_maybe_executed(true);
+  co_return failure;
 }
 
 }  // namespace troupe::internal

@@ -162,7 +162,7 @@ int spawn_as(lua_State* L, way how) {
   std::string node = lua_machine::of(L).self().node().name();
   if (what == 2) {
     auto given = complete_node_name(check_text(L, 1));
-    if (!given) raise(L, given.error());
+    if (!given) return push_spawned(L, given.error(), how);
     node = std::move(*given);
   }
   return lua_type(L, what) == LUA_TSTRING ? spawn_entry(L, what, node, how) : spawn_function(L, what, node, how);

@@ -60,7 +60,7 @@ task_stream_options check_options(lua_State* L, int index) {
   const value given = to_value(L, index);
   const map* entries = given.entries();
   if (!entries && given.items() && given.items()->empty()) return out;
-  auto refuse = [L](const std::string& what) { raise(L, error(errc::bad_argument, what)); };
+  auto refuse = [L](const std::string& what) { raise_error(L, error(errc::bad_argument, what)); };
   if (!entries) refuse("options: max_concurrency, ordered, timeout, on_timeout expected");
   for (const auto& [key, item] : *entries) {
     if (key == value("max_concurrency")) {
@@ -115,7 +115,7 @@ int begin(lua_State* L, bool linked) {
   if (lua_istable(L, 2)) what.supervisor = check_address(L, at++);
   luaL_checktype(L, at, LUA_TTABLE);
   const value items = to_value(L, at);
-  if (!items.items()) raise(L, error(errc::bad_argument, "a list of items expected"));
+  if (!items.items()) raise_error(L, error(errc::bad_argument, "a list of items expected"));
   what.called = check_callee(L, at + 1);
   task_stream_options how = check_options(L, at + 2);
   how.linked = linked;

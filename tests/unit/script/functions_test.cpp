@@ -1,5 +1,6 @@
 #include "shell.hpp"
 
+#include <array>
 #include <set>
 #include <sstream>
 
@@ -162,7 +163,7 @@ TEST_F(Functions, WaitsInsideCoroutinesAndNotInsideC) {
   EXPECT_TRUE(has(eval("table.sort({2, 1}, function(a, b) sleep(1) return a < b end)"), "cannot wait here"));
   EXPECT_TRUE(has(eval("table.sort({2, 1}, function(a, b) coroutine.wrap(function() sleep(1) end)() return a < b end)"),
                   "cannot wait here"));
-  EXPECT_TRUE(has(eval("table.sort({2, 1}, function(a, b) exit() end)"), "cannot wait here"));
+  EXPECT_TRUE(has(eval("table.sort({2, 1}, function(a, b) exit() end)"), "ended: \"normal\""));
 }
 
 TEST_F(Functions, PrintGoesToALeader) {
@@ -269,6 +270,68 @@ TEST_F(Functions, CrashShow) {
   here->send("counter", value("unknown"));
   EXPECT_EQ(s.finish().text, "\"ok\"");
   EXPECT_EQ(s.take_output(), "function_clause\n");
+}
+
+TEST_F(Functions, WhatAReceiveHasLeftStillWaits) {
+  eval("p = spawn(function() receive{'never'} end)");
+  const std::string before = eval("process_info(p, 'memory')");
+  EXPECT_GT(std::stoll(before), 20'000) << "the Lua state itself";
+  eval("for i = 1, 100 do send(p, {'other', ('x'):rep(100000)}) end");
+  EXPECT_EQ(eval("sleep(1) while process_info(p, 'memory') < 10000000 do sleep(1) end return process_info(p, 'queue')"),
+            "100");
+  EXPECT_LT(std::stoll(eval("process_info(p, 'memory')")) - std::stoll(before), 10'300'000);
+  eval("exit(p, 'kill')");
+  // And its own, taken again.
+  EXPECT_EQ(eval("for i = 1, 10 do send(self(), {i, ('x'):rep(100000)}) end receive({'none'}, 0) return "
+                 "process_info(self(), 'queue')"),
+            "10");
+  eval("with = process_info(self(), 'memory')");
+  EXPECT_EQ(eval("for i = 1, 10 do assert(receive()[1] == i) end return process_info(self(), 'queue')"), "0");
+  EXPECT_EQ(eval("collectgarbage() sleep(1) return process_info(self(), 'memory') < with - 900000"), "true");
+}
+
+TEST_F(Functions, ManyProcessesAreListedInSlices) {
+  std::vector<pid> made;
+  for (int i = 0; i < 3000; ++i)
+    made.push_back(
+        spawn(*s.node, [](process& self) -> task<> { auto got = co_await self.receive(wait_forever); }).or_exit());
+  EXPECT_EQ(eval("all = processes() local seen = {} for _, p in ipairs(all) do seen[p] = true end "
+                 "return #all >= 3000, seen[self()]"),
+            "true, true");
+  EXPECT_EQ(eval("local n table.sort({1, 2}, function() n = #processes() return false end) return n >= 3000"), "true");
+  for (const pid one : made) s.node->exit(one, exit_reason::kill());
+}
+
+TEST_F(Functions, TablesAsKeysOfMapsStayTables) {
+  eval("send(self(), {'m', {[{1, 2}] = 'list', [map{}] = 'map', [{}] = 'empty', [bytes('a')] = 'b'}})");
+  eval("m = receive()[2] kinds = {} for k, v in pairs(m) do kinds[v] = inspect(k) end");
+  EXPECT_EQ(eval("kinds.b .. kinds.empty .. kinds.list .. kinds.map"), R"x("bytes(\"\\x61\"){}{1, 2}map{}")x");
+  EXPECT_EQ(
+      eval("send(self(), m) n = 0 for k, v in pairs(receive()) do n = n + (kinds[v] == inspect(k) and 1 or 0) end "
+           "return n"),
+      "4");
+  EXPECT_TRUE(has(eval("send(self(), {[{1}] = 1, [{1}] = 2})"), "two keys of a map are the same: {1}"));
+}
+
+TEST_F(Functions, AMalformedMessageIsAnErrorAndNeverNil) {
+  eval("register('listener', self())");
+  const pid to = *s.node->whereis("listener");
+  const std::array<std::byte, 4> malformed{std::byte{0xc7}, std::byte{0x01}, std::byte{0x01}, std::byte{0xff}};
+  s.node->send(to, value("before"));
+  s.node->core().deliver(to, detail::make_wire_envelope(detail::signal::message, malformed));
+  s.node->send(to, value("behind"));
+  EXPECT_EQ(eval("receive('behind')"), "\"behind\"");
+  EXPECT_EQ(eval("receive()"), "\"before\"");
+  EXPECT_TRUE(has(eval("receive()"), "bad_argument: a message's content: ")) << eval("receive()");
+  EXPECT_EQ(eval("receive(0)"), "nil, \"timeout\"");
+}
+
+TEST_F(Functions, TimesMustBeGiven) {
+  EXPECT_TRUE(has(eval("sleep()"), "bad argument #1"));
+  EXPECT_TRUE(has(eval("timer.sleep()"), "bad argument #1"));
+  EXPECT_TRUE(has(eval("sleep(nil)"), "bad argument #1"));
+  EXPECT_TRUE(has(eval("timer.send_interval(0, 'x')"), "out of range"));
+  EXPECT_EQ(eval("sleep(0)"), "\"ok\"");
 }
 
 }  // namespace

@@ -62,10 +62,10 @@ TEST_F(LuaRpc, TellsFailuresApart) {
     EXPECT_EQ(failure(at + ", 'bad.throw')"), R"(false, "exception", true)");
     EXPECT_EQ(failure(at + ", 'bad.exit')"), R"(false, "exited", true)");
     EXPECT_EQ(failure(at + ", 'bad.hang', {}, 30)"), R"(false, "timeout", true)");
-    EXPECT_EQ(failure(at + ", 'math.floor', {'x'})"), R"(false, "exception", false)");
+    EXPECT_EQ(failure(at + ", 'math.floor', {'x'})"), R"(false, "exception", true)");
     EXPECT_EQ(failure(at + ", function() exit('early') end)"), R"(false, "exited", true)");
-    EXPECT_EQ(failure(at + ", function() error('oops') end)"), R"(false, "exception", false)");
-    EXPECT_EQ(failure(at + ", function() return print end)"), R"(false, "bad_message", false)");
+    EXPECT_EQ(failure(at + ", function() error('oops') end)"), R"(false, "exception", true)");
+    EXPECT_EQ(failure(at + ", function() return print end)"), R"(false, "bad_message", true)");
   }
   EXPECT_EQ(failure("rpc.call('gone@test', 'math.abs', {-1})"), R"(false, "noconnection", false)");
   // For people: a line, also when it is joined to one; and it goes through messages and spawns.

@@ -82,8 +82,7 @@ TEST(Session, CtrlCEndsALoopAWaitAndACall) {
        {"print('on') while true do end", "print('on') while true do pcall(function() while true do end end) end",
         "print('on') receive()", "print('on') receive(function() return false end)", "print('on') sleep(math.huge)",
         "print('on') wait()", "print('on') table.sort({1, 2, 3}, function() while true do end end)",
-        "print('on') coroutine.wrap(function() while true do end end)()",
-        "print('on') coroutine.wrap(function() pcall(receive) end)()"}) {
+        "print('on') coroutine.wrap(function() while true do end end)()"}) {
     s.take_output();
     s.start(source);
     ASSERT_TRUE(s.printed("on")) << source;
@@ -96,6 +95,74 @@ TEST(Session, CtrlCEndsALoopAWaitAndACall) {
     EXPECT_LT(took, std::chrono::seconds(5)) << source;  // 100 ms on a machine that has nothing else to do
   }
   EXPECT_EQ(s.eval("x"), "1");
+}
+
+// What runs with hooks off, or in C, in Lua's own library.
+TEST(Session, CtrlCEndsWhatNoHookOfLuasWouldSee) {
+  for (const char* source :
+       {// what runs with hooks off, or in C, in Lua's own library
+        "print('on') xpcall(error, function() while true do end end)",
+        "print('on') xpcall(error, function() while true do pcall(function() while true do end end) end end)",
+        "print('on') table.sort({1, 2}, function() xpcall(error, function() while true do end end) end)",
+        "print('on') while true do pcall(string.find, ('a'):rep(28), ('a?'):rep(28) .. ('a'):rep(28) .. 'b') end",
+        "print('on') while true do pcall(string.find, ('a'):rep(30000), ('.-'):rep(20) .. 'b') end",
+        "print('on'); ('x'):rep(1000):gsub('x', function() while true do end end)",
+        "print('on') for _ = 1, 2 do local x <close> = setmetatable({}, {__close = function() while true do end end}) "
+        "end",
+        "print('on') local c = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() "
+        "while true do end end}) coroutine.yield() end) coroutine.resume(c) while true do coroutine.close(c) end",
+        "print('on') rpc.error.__gc = function() while true do end end while true do pcall(rpc.call, "
+        "'shell@localhost', "
+        "'nothing') collectgarbage() end",
+        "print('on') local a = ('x'):rep(2e7) while true do local b = a .. 'y' end",
+        "print('on') local t = {} for i = 1, 1e5 do t[i] = i end while true do table.insert(t, 1, 0) table.remove(t, "
+        "1) end",
+        "print('on') local a, t = ('x'):rep(1e6), {} for i = 1, 1e4 do t[i] = a end while true do table.sort(t) end",
+        "print('on') local t = {} for i = 1, 1e5 do t[i] = i end while true do table.sort(t, math.ult) end",
+        "print('on') while true do collectgarbage() end",
+        "print('on') coroutine.wrap(function() pcall(receive) end)()"}) {
+    shell s;
+    s.start(source);
+    ASSERT_TRUE(s.printed("on")) << source;
+    const auto begin = std::chrono::steady_clock::now();
+    s.interrupt();
+    const lua_result got = s.finish();
+    const auto took = std::chrono::steady_clock::now() - begin;
+    // Where nothing can yield, on one worker, its own limit may come first.
+    EXPECT_TRUE(has(got.error, "interrupted") || has(got.error, "cannot be interrupted"))
+        << source << ": " << got.error;
+    EXPECT_LT(took, std::chrono::seconds(20)) << source;
+  }
+}
+
+TEST(Session, WhatCannotBeInterruptedHasAnEndOfItsOwn) {
+  shell s;
+  EXPECT_TRUE(has(s.eval("('a'):rep(28):find(('a?'):rep(28) .. ('a'):rep(28) .. 'b')"), "backtracks"));
+  EXPECT_TRUE(has(s.eval("('a'):rep(3000):gsub('.-.-.-.-b', '')"), "backtracks"));
+  EXPECT_TRUE(has(s.eval("for _ in ('a'):rep(3000):gmatch('.-.-.-.-b') do end"), "backtracks"));
+  EXPECT_EQ(s.eval("#('ab '):rep(1e6):gsub('%w+', 'x')"), "2000000");  // linear, and long
+  EXPECT_TRUE(has(s.eval("table.sort({1, 2}, function() xpcall(error, function() while true do end end) end)"),
+                  "cannot be interrupted"));
+}
+
+TEST(Session, AMessageHandlerRunsAsACall) {
+  shell s;
+  EXPECT_EQ(s.eval("xpcall(function(a, b) return a + b, 3 end, print, 1, 2)"), "true, 3, 3");
+  EXPECT_EQ(s.eval("xpcall(error, function(e) return e .. '!', 2 end, 'x')"), "false, \"x!\"");
+  EXPECT_EQ(s.eval("xpcall(error, function(e) error(e .. '?', 0) end, 'x')"), "false, \"x?\"");
+  EXPECT_EQ(s.eval("xpcall(error, function(e) sleep(1) return e end, 'x')"), "false, \"x\"");
+  EXPECT_EQ(s.eval("xpcall(sleep, print, 1)"), "true, \"ok\"");
+  EXPECT_EQ(s.eval("select('#', xpcall(print, print))"), "1");
+  EXPECT_TRUE(has(s.eval("xpcall(print)"), "function expected"));
+  EXPECT_EQ(s.eval("local t = {3, 1, 2} table.sort(t) return t"), "{1, 2, 3}");
+  EXPECT_EQ(s.eval("local t = {'b', 'a'} table.sort(t) return t"), "{\"a\", \"b\"}");
+  EXPECT_EQ(s.eval("local t = {3, 1, 2} table.sort(t, math.ult) return t"), "{1, 2, 3}");
+  EXPECT_TRUE(has(s.eval("table.sort({1, 'a'})"), "attempt to compare"));
+  EXPECT_EQ(s.eval("local c = coroutine.create(function() coroutine.yield() end) coroutine.resume(c) return "
+                   "coroutine.close(c), coroutine.status(c)"),
+            "true, \"dead\"");
+  EXPECT_TRUE(
+      has(s.eval("coroutine.wrap(function() coroutine.close(coroutine.running()) end)()"), "running coroutine"));
 }
 
 TEST(Session, ALateCtrlCDoesNotHitTheNextLine) {
@@ -157,7 +224,19 @@ TEST(Session, OutlivesItsEvaluatingProcess) {
   s.eval("x = 1");
   const std::string before = s.eval("self()");
   EXPECT_TRUE(has(s.eval("exit('oops')"), "oops"));
-  EXPECT_TRUE(has(s.eval("exit(self(), 'kill') receive()"), "killed"));
+  EXPECT_EQ(s.eval("exit(self(), 'kill') later = true"), "error: the evaluating process ended: \"killed\"");
+  EXPECT_EQ(s.eval("exit(self(), 'oops') later = true"), "error: the evaluating process ended: \"oops\"");
+  EXPECT_EQ(s.eval("exit(self(), 'normal') later = true"), "error: the evaluating process ended: \"normal\"");
+  EXPECT_EQ(s.eval("table.sort({1, 2}, function() pcall(exit, self(), 'oops') later = true end)"),
+            "error: the evaluating process ended: \"oops\"");
+  EXPECT_EQ(s.eval("('x'):gsub('x', function() exit('early') end) later = true"),
+            "error: the evaluating process ended: \"early\"");
+  EXPECT_EQ(s.eval("pcall(exit, self(), {'shutdown', 1}) later = true"),
+            "error: the evaluating process ended: {\"shutdown\", 1}");
+  EXPECT_EQ(s.eval("later"), "nil");
+  EXPECT_EQ(s.eval("trap_exit(true) exit(self(), 'seen') return receive{'EXIT', self()}[3]"), "\"seen\"");
+  EXPECT_TRUE(has(s.eval("trap_exit(true) exit(self(), 'kill') later = true"), "killed"));
+  EXPECT_EQ(s.eval("later"), "nil");
   EXPECT_TRUE(has(s.eval("spawn_link(function() exit('linked') end) receive()"), "linked"));
   EXPECT_EQ(s.eval("x"), "1");
   EXPECT_NE(s.eval("self()"), before);
