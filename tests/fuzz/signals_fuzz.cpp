@@ -81,7 +81,7 @@ void encode(const arrival& a, wire_buffer& out) {
     return;
   }
   if (a.what == op::nodes) return encode_nodes(out, a.known_nodes);
-  if (a.order) return encode_order(out, sender, *a.order);
+  if (a.order) return encode_order(out, sender, *a.order, a.order->id);
   detail::envelope* e = envelope_of(a);
   if (!e) broken("a signal that nothing encodes");
   e->from = a.from;

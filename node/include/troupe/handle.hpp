@@ -34,9 +34,12 @@ class handle {
   // Readable when a message waits; for poll and epoll. Never read from it.
   [[nodiscard]] int fd() const noexcept;
 
+  // A thread cannot be parked as a process is: what did not leave this side, and why, as of process::try_send
+  // (overloaded: too much waits for that node). errc::none: on its way.
   template <sendable T>
-  void send(const address& to, T&& content) {
-    self().send(to, std::forward<T>(content));
+  errc send(const address& to, T&& content) {
+    const auto sent = self().try_send(to, std::forward<T>(content));
+    return sent ? errc::none : sent.error().code();
   }
   [[nodiscard]] result<message> receive(duration limit);
   // The whole process API without the awaits: send, monitor, link, register_name, group_leader, send_after.

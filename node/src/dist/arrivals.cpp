@@ -52,17 +52,22 @@ void distribution::deliver(const arrival& a, envelope* e) {
 void distribution::arrived_content(const peer_ptr& p, arrival& a) {
   switch (a.what) {
     case op::message: deliver(a, wire_envelope(signal::message, a)); return;
-    case op::call: deliver(a, wire_envelope(signal::call, a)); return;
+    case op::call:
+      if (core_.is_local(a.from)) a.id = numbers_.inside(a.id);  // ours, passed on to this node
+      deliver(a, wire_envelope(signal::call, a));
+      return;
     default: break;
   }
-  if (!a.name.empty() || !core_.is_local(a.to)) {
+  a.id = numbers_.inside(a.id);
+  if (!a.name.empty() || !core_.is_local(a.to) || !call_numbers::is_possible(a.id)) {
     counters_.late_replies.fetch_add(1, std::memory_order_relaxed);
     return;
   }
   settle_call(p, {a.to, a.id}, a);
 }
 
-// An answer settles what was noted for its call, wherever that was asked: a call may have been passed on.
+// An answer settles what was noted for its call, wherever that was asked: a call may have been passed on. That it
+// carries the number of one says that it comes from who was asked (call_numbers).
 void distribution::settle_call(const peer_ptr& p, ticket answered, const arrival& a) {
   obligations::call call;
   bool known = false;
@@ -183,7 +188,18 @@ void distribution::arrived_demonitor(const peer_ptr& p, arrival& a) {
 void distribution::arrived_order(const peer_ptr& p, work_order& order) {
   if (order.what == op::rpc) {
     counters_.rpc_served.fetch_add(1, std::memory_order_relaxed);
-    serve_rpc(core_, std::move(order));
+    // So many at once of one node: more would keep everybody else waiting, and their memory is not small.
+    if (p->serving->load(std::memory_order_relaxed) >= options_.rpcs_at_once) {
+      counters_.rpc_refused.fetch_add(1, std::memory_order_relaxed);
+      if (order.from) {
+        core_.answer_call(
+            order.from, order.id,
+            error(errc::overloaded, core_.life()->name + " runs " + std::to_string(options_.rpcs_at_once) +
+                                        " functions for " + p->name + " already"));
+      }
+      return;
+    }
+    serve_rpc(core_, std::move(order), p->serving);
     return;
   }
   counters_.spawns_served.fetch_add(1, std::memory_order_relaxed);

@@ -32,9 +32,8 @@ void distribution::put_backlog(peer& p, pid from, wire_buffer& encoded, bool hol
   b.waiting += size;
   p.backlog_bytes += size;
   if (hold && !b.holds) {
-    b.holds = true;
-    counters_.parked.fetch_add(1, std::memory_order_relaxed);
-    detail::core::hold();
+    b.holds = detail::core::hold();
+    if (b.holds) counters_.parked.fetch_add(1, std::memory_order_relaxed);
   }
 }
 
@@ -116,8 +115,9 @@ void distribution::refuse_long(const bytes& whole, peer& p, std::vector<ticket>&
   arrival a;
   auto read = decode_signal(whole, core_.options().wire, p.life.get(), core_.life(), a);
   if (!read || (a.what != op::call && !a.order)) return;
-  const ticket caller{a.from, a.order ? a.order->id : a.id};
+  ticket caller{a.from, a.order ? a.order->id : a.id};
   if (!caller.who) return;
+  if (core_.is_local(caller.who)) caller.id = numbers_.inside(caller.id);
   p.owed.calls.erase(caller);
   refused.push_back(caller);
 }

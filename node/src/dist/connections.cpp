@@ -46,12 +46,25 @@ value node_event(std::string_view event, const std::string& name, const error* r
 result<void> distribution::admit(const bus::peer_info& peer) {
   if (stopping_.load(std::memory_order_relaxed)) return error(errc::shutting_down, "the node is stopping");
   if (peer.who.name == core_.life()->name) return error(errc::name_taken, "that is this node's own name");
+  if (peer.who.tool && peer.proved == bus::secret::control_key && is_member(peer.who.name)) {
+    return error(errc::name_taken, peer.who.name + " is a node's name: a tool needs one of its own");
+  }
   if (!peer.who.tool && !may_connect(peer.who.name)) return error(errc::not_allowed, not_allowed_text(peer.who.name));
   if (!core_.options().distribution && !peer.who.tool) {
     return error(errc::not_allowed, "distribution is switched off on " + core_.life()->name + ": it serves tools only");
   }
   if (auto life = intern_life(peer.who.name, peer.who.creation); !life) return life.error();
   return {};
+}
+
+// A node that this one knows, connected or not: what comes under its name must have proved the cookie.
+bool distribution::is_member(const std::string& name) const {
+  if (options_.peers.contains(name)) return true;
+  if (peer_ptr p = find(name)) {
+    std::lock_guard lock(p->mutex);
+    if (p->wanted != wish::none || !p->told.empty() || (!p->info.who.name.empty() && !p->info.who.tool)) return true;
+  }
+  return options_.directory && options_.directory->lookup(name).has_value();
 }
 
 void distribution::up(const bus::peer_info& info) {
@@ -84,6 +97,7 @@ void distribution::up(const bus::peer_info& info) {
     p->retry_at = {};
     p->last_failure = {};
     p->congested = false;
+    p->forced_bytes = 0;
     connections_[info.id] = {p, false};
     dials_.erase(info.dial);
     for (auto call = p->owed.calls.begin(); call != p->owed.calls.end();) {
@@ -109,6 +123,8 @@ void distribution::up(const bus::peer_info& info) {
     p->shown = true;
   }
   tell_subscribers("nodeup", p->name, is_hidden(info), nullptr);
+  forget_told(p->name);
+  dial_waiting();
   meet_mesh(p);
   pump(p);
   std::sort(connected.begin(), connected.end());
@@ -185,7 +201,7 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
     }
     p->backlogs.clear();
     p->turns.clear();
-    p->backlog_bytes = p->chunking = 0;
+    p->backlog_bytes = p->forced_bytes = p->chunking = 0;
     p->assemblies.clear();
     p->assembling = 0;
     counters_.dropped_noconnection.fetch_add(dropped, std::memory_order_relaxed);
@@ -225,6 +241,7 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
     core_.deliver(watcher, detail::make_envelope<value>(signal::message, node_event("nodedown", p->name, &reason)));
   }
   retry_later(p);
+  if (was_up && hidden) forget_tool(p);
   forget_idle();
 }
 
@@ -292,11 +309,11 @@ void distribution::tell_subscribers(std::string_view event, const std::string& n
     core_.deliver(who, detail::make_envelope<value>(signal::message, node_event(event, name, reason)));
 }
 
-// Names that were tried and lost: tools come under a new one each time.
+// Names that were tried and lost. To look at all of them costs each that is lost about one look.
 void distribution::forget_idle() {
   const time_point now = core_.clock().now();
   std::lock_guard lock(peers_mutex_);
-  if (peers_.size() <= idle_peers_kept) return;
+  if (peers_.size() <= std::max(idle_peers_kept, 2 * peers_swept_)) return;
   std::erase_if(peers_, [&](const auto& entry) {
     peer& p = *entry.second;
     std::lock_guard inner(p.mutex);
@@ -304,6 +321,17 @@ void distribution::forget_idle() {
     p.gone = true;
     return true;
   });
+  peers_swept_ = peers_.size();
+}
+
+// A tool comes under a new name each time: once it has gone there is nothing to say of it.
+void distribution::forget_tool(const peer_ptr& p) {
+  std::lock_guard lock(peers_mutex_);
+  std::lock_guard inner(p->mutex);
+  if (p->gone || !p->info.who.tool || p->state != peer_state::idle || !p->owed.empty() || p->wanted != wish::none)
+    return;
+  p->gone = true;
+  peers_.erase(p->name);
 }
 
 }  // namespace troupe::internal

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "dist/distribution.hpp"
+#include "dist/reach.hpp"
 
 namespace troupe::internal {
 
@@ -37,7 +38,12 @@ result<std::deque<distribution::attempt>> distribution::attempts_for(const std::
   if (auto known = options_.peers.find(name); known != options_.peers.end()) {
     for (const bus::endpoint& where : known->second) out.push_back({where, how});
   }
+  // What one node can dial may be another's own: the bridge of a host's containers has the same address on each.
+  const std::vector<bus::endpoint> own = told.empty() ? std::vector<bus::endpoint>() : own_endpoints();
   for (const bus::endpoint& where : told) {
+    const bool here = std::find(own.begin(), own.end(), where) != own.end() ||
+                      std::find(endpoints_.begin(), endpoints_.end(), where) != endpoints_.end();
+    if (here) continue;
     if (std::none_of(out.begin(), out.end(), [&](const attempt& one) { return one.where == where; }))
       out.push_back({where, how});
   }
@@ -54,6 +60,10 @@ void distribution::resolve(const peer_ptr& p) {
   {
     std::lock_guard lock(p->mutex);
     if (p->state != peer_state::dialling) return;  // it has dialled us meanwhile
+    if (p->wanted == wish::mesh && p->owed.empty() && p->backlogs.empty() && dials_.size() >= options_.dials_at_once) {
+      told_line_.push_back(p);
+      return;
+    }
     told = p->told;
   }
   if (!may_connect(p->name)) {
@@ -82,8 +92,12 @@ void distribution::dial_failed(bus::dial_id dial, const error& reason) {
   dial_plan plan = std::move(found->second);
   dials_.erase(found);
   {
-    std::lock_guard lock(plan.target->mutex);
-    if (plan.target->state != peer_state::dialling) return;
+    std::unique_lock lock(plan.target->mutex);
+    if (plan.target->state != peer_state::dialling) {
+      lock.unlock();
+      dial_waiting();
+      return;
+    }
   }
   // A refusal says more than silence elsewhere.
   if (plan.failure.code() == errc::none || plan.failure == errc::noconnection) plan.failure = reason;
@@ -93,8 +107,21 @@ void distribution::dial_failed(bus::dial_id dial, const error& reason) {
   }
   peer_ptr target = std::move(plan.target);
   lose(target, plan.failure, false);
+  dial_waiting();
 }
 
-void distribution::dial_joined(bus::dial_id dial, bus::connection_id) { dials_.erase(dial); }
+void distribution::dial_joined(bus::dial_id dial, bus::connection_id) {
+  dials_.erase(dial);
+  dial_waiting();
+}
+
+// Nodes that others have told of, when fewer are being dialled.
+void distribution::dial_waiting() {
+  while (!told_line_.empty() && dials_.size() < options_.dials_at_once && !stopping_.load(std::memory_order_relaxed)) {
+    peer_ptr next = std::move(told_line_.front());
+    told_line_.pop_front();
+    resolve(next);
+  }
+}
 
 }  // namespace troupe::internal

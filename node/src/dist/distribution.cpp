@@ -9,7 +9,11 @@
 namespace troupe::internal {
 
 distribution::distribution(detail::core& core, distribution_options options)
-    : core_(core), options_(std::move(options)), allow_(core.options().allow_nodes), deny_(core.options().deny_nodes) {}
+    : core_(core),
+      options_(std::move(options)),
+      numbers_(core.random()),
+      allow_(core.options().allow_nodes),
+      deny_(core.options().deny_nodes) {}
 
 distribution::~distribution() {
   core_.set_router(nullptr);
@@ -71,7 +75,10 @@ result<void> distribution::open() {
       endpoints_.push_back(std::move(*bound));
       if (core_.log()) logger(core_.log()).info("listening", {{"endpoint", endpoints_.back().text()}});
     }
-    for (const std::string& name : options_.wanted) want(make(name), wish::always);
+    // A list of peers that all nodes share names each of them.
+    for (const std::string& name : options_.wanted) {
+      if (name != core_.life()->name) want(make(name), wish::always);
+    }
   });
   if (!listening || !options_.claim || node.tool) return listening;
   if (auto announced = announce(); !announced) return announced;

@@ -13,11 +13,14 @@
 //   (peer_watcher), then DOWNs and EXITs and failed calls, then `nodedown`. All come from the loop's thread, so each
 //   process sees them in that order.
 // * What cannot leave at once waits in a queue of its sender's own (backlog.cpp). A sender above the mark
-//   (`queue_bytes`) is parked, or its messages, calls and orders are refused and counted (when_full); everything else
-//   is let through, and the hub ends the connection when its reserve for that overflows.
+//   (`queue_bytes`) is parked at its next wait; until then what it sends is kept, so that none of it is lost between
+//   two messages that arrive, up to `sender_bytes`: then it ends. Who asked for it (when_full::refuse), and a thread,
+//   which cannot be parked, is refused instead: messages, calls and orders. Everything else is let through, and the hub
+//   ends the connection when its reserve for that overflows.
 // * Who connects to whom is mesh.cpp: a send to a node dials it, and by the policy `automatic` a visible node dials the
 //   visible nodes that those it meets know.
 #include <atomic>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,6 +33,7 @@
 #include <troupe/bus/run_directory.hpp>
 #include <troupe/cluster.hpp>
 
+#include "dist/call_numbers.hpp"
 #include "dist/leading.hpp"
 #include "dist/peer.hpp"
 #include "dist/peer_watcher.hpp"
@@ -48,12 +52,21 @@ struct distribution_options {
   std::string cookie;
   std::vector<std::string> features;  // told in the handshake besides those of `dist`
   duration retry_first = std::chrono::milliseconds(100), retry_last = std::chrono::seconds(30);
-  std::size_t queue_bytes = 4u << 20;  // that wait for one peer: then messages are refused
+  std::size_t queue_bytes = 4u << 20;  // that wait for one peer: then senders are parked, or refused
+  // That one process may have waiting for one peer beside its first signal, when it goes on without ever waiting
+  // itself, so that it cannot be parked: past it that process ends (`overloaded`).
+  std::size_t sender_bytes = 256u << 20;
+  std::size_t rpcs_at_once = 8192;  // that run for one peer: more are answered overloaded
+  std::size_t told_at_once = 1024;  // nodes that others have told of and that are neither met nor given up
+  std::size_t dials_at_once = 32;   // of nodes that others have told of
+  // Where others can dial this node, told instead of `listen`: behind NAT, in containers, or by name.
+  std::vector<bus::endpoint> advertise;
 };
 
 struct distribution_counters {
   std::atomic<std::uint64_t> refused_overloaded{0}, refused_too_large{0}, dropped_noconnection{0}, stale{0},
-      late_replies{0}, parked{0}, bad_signals{0}, ignored_signals{0}, rpc_served{0}, spawns_served{0};
+      late_replies{0}, parked{0}, ended_overloaded{0}, bad_signals{0}, ignored_signals{0}, rpc_served{0},
+      rpc_refused{0}, told_refused{0}, spawns_served{0};
 };
 
 // Owner: its node's core, as a service. Thread-safe; the events come on the loop's thread.
@@ -114,7 +127,16 @@ class distribution final : public detail::service, public detail::router, privat
     std::string_view name;
     const work_order* order = nullptr;
   };
-  enum class verdict : std::uint8_t { accepted, again, no_connection, not_allowed, overloaded, too_large, stale };
+  enum class verdict : std::uint8_t {
+    accepted,
+    again,
+    no_connection,
+    not_allowed,
+    overloaded,
+    overrun,
+    too_large,
+    stale
+  };
   struct passage {
     verdict outcome = verdict::accepted;
     bool waits = false;  // in its sender's backlog
@@ -152,6 +174,10 @@ class distribution final : public detail::service, public detail::router, privat
   void tell_nodes(peer& p, const std::vector<known_node>& known);
   void introduced(const peer_ptr& p);
   void arrived_nodes(const peer_ptr& p, const arrival& a);
+  [[nodiscard]] bool take_told(const peer_ptr& teller, const std::string& name);
+  void forget_told(const std::string& name);
+  void say_unreached(const peer& p, const peer* teller) const;
+  [[nodiscard]] std::vector<bus::endpoint> own_endpoints() const;  // as others can dial them
   void want(const peer_ptr& p, wish how);
   void arm_retry(const peer_ptr& p);
   void retry_later(const peer_ptr& p);
@@ -170,6 +196,7 @@ class distribution final : public detail::service, public detail::router, privat
     error failure;
   };
   void try_next(dial_plan plan);
+  void dial_waiting();
   [[nodiscard]] result<std::deque<attempt>> attempts_for(const std::string& name,
                                                          std::span<const bus::endpoint> told) const;
   void dial_failed(bus::dial_id dial, const error& reason) override;
@@ -177,6 +204,7 @@ class distribution final : public detail::service, public detail::router, privat
 
   // connections.cpp: the loop's thread
   [[nodiscard]] result<void> admit(const bus::peer_info& peer) override;
+  [[nodiscard]] bool is_member(const std::string& name) const;
   void up(const bus::peer_info& peer) override;
   void frame(bus::connection_id connection, std::span<const std::byte> payload) override;
   void down(bus::connection_id connection, const error& reason) override;
@@ -185,6 +213,7 @@ class distribution final : public detail::service, public detail::router, privat
   void tell_subscribers(std::string_view event, const std::string& name, bool hidden, const error* reason);
   [[nodiscard]] static peer_event event_of(const peer& p);
   void forget_idle();
+  void forget_tool(const peer_ptr& p);
 
   // arrivals.cpp: the loop's thread
   [[nodiscard]] result<void> arrived(const peer_ptr& p, arrival& a);
@@ -204,6 +233,7 @@ class distribution final : public detail::service, public detail::router, privat
   std::unique_ptr<leading> leading_;
   std::vector<bus::endpoint> endpoints_;
   distribution_counters counters_;
+  const call_numbers numbers_;
   std::atomic<bool> stopping_{false};
   bus::timer_id files_timer_ = 0;  // the loop's thread, as the next
   bool files_missing_ = false;     // and it was logged
@@ -224,7 +254,10 @@ class distribution final : public detail::service, public detail::router, privat
   std::map<bus::connection_id, connection> connections_;
   std::map<bus::dial_id, dial_plan> dials_;
   std::vector<peer_watcher*> watchers_;
-  bool left_ = false;  // the mesh, until something is connected by name again
+  std::size_t peers_swept_ = 0;                           // so many were left when idle ones were last forgotten
+  std::map<std::string, peer_ptr, std::less<>> told_of_;  // by whom; neither met nor given up yet
+  std::deque<peer_ptr> told_line_;                        // of them: those to be dialled when others are through
+  bool left_ = false;                                     // the mesh, until something is connected by name again
 };
 
 // Attached to the core, and its router. errc: bad_name for a node without a name, and what the hub says. Not yet open.

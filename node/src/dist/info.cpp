@@ -24,6 +24,7 @@ map peer_entry(peer& p, const bus::connection_counters* counted, time_point now)
   add("monitored_by", count(p.owed.watched_by.size()));
   add("links", count(p.owed.links.size()));
   add("calls", count(p.owed.calls.size()));
+  add("serving", count(p.serving->load(std::memory_order_relaxed)));
   if (!up) {
     if (p.last_failure.code() != errc::none) add("last_failure", p.last_failure.message());
     add("queued_bytes", count(p.outbox_bytes + p.backlog_bytes));
@@ -77,12 +78,15 @@ value distribution::info() {
   map counters;
   counters.emplace_back("refused_overloaded", n(counters_.refused_overloaded));
   counters.emplace_back("parked", n(counters_.parked));
+  counters.emplace_back("ended_overloaded", n(counters_.ended_overloaded));
   counters.emplace_back("refused_too_large", n(counters_.refused_too_large));
   counters.emplace_back("dropped_noconnection", n(counters_.dropped_noconnection));
   counters.emplace_back("stale", n(counters_.stale));
   counters.emplace_back("late_replies", n(counters_.late_replies));
   counters.emplace_back("bad_signals", n(counters_.bad_signals));
   counters.emplace_back("ignored_signals", n(counters_.ignored_signals));
+  counters.emplace_back("rpc_refused", n(counters_.rpc_refused));
+  counters.emplace_back("told_refused", n(counters_.told_refused));
   counters.emplace_back("rpc_served", n(counters_.rpc_served));
   counters.emplace_back("spawns_served", n(counters_.spawns_served));
   map drops;

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "dist/distribution.hpp"
+#include "dist/reach.hpp"
 
 namespace troupe::internal {
 
@@ -26,7 +27,23 @@ bool fits(const std::vector<std::string>& globs, const std::string& name) {
 std::vector<std::string> told_endpoints(const std::vector<bus::endpoint>& all) {
   std::vector<std::string> out;
   for (const bus::endpoint& one : all) {
-    if (one.kind != bus::endpoint::scheme::ipc && out.size() < most_endpoints) out.push_back(one.text());
+    if (is_dialable_elsewhere(one) && out.size() < most_endpoints) out.push_back(one.text());
+  }
+  return out;
+}
+
+// Where `teller` says that `of` can be dialled. One that listens on every address may say so of itself, if it does not
+// know better: it is there where it was reached.
+std::vector<bus::endpoint> believed(const known_node& of, const peer& teller) {
+  std::vector<bus::endpoint> out;
+  for (const std::string& text : of.endpoints) {
+    auto one = bus::endpoint::parse(text);
+    if (!one || out.size() == most_endpoints) continue;
+    const bus::endpoint& reached = teller.info.via;
+    if (is_wildcard(*one) && of.name == teller.name && teller.info.dialled_by_us && is_dialable_elsewhere(reached)) {
+      one->host = reached.host;
+    }
+    if (is_dialable_elsewhere(*one)) out.push_back(std::move(*one));
   }
   return out;
 }
@@ -72,7 +89,7 @@ bool distribution::in_mesh(const bus::identity& who) const {
 // A node has come up: it is told who is here.
 void distribution::meet_mesh(const peer_ptr& p) {
   std::vector<known_node> known;
-  known.push_back({core_.life()->name, told_endpoints(endpoints_)});
+  known.push_back({core_.life()->name, told_endpoints(own_endpoints())});
   {
     std::lock_guard lock(p->mutex);
     if (p->state != peer_state::up || !in_mesh(p->info.who)) return;
@@ -83,8 +100,11 @@ void distribution::meet_mesh(const peer_ptr& p) {
     if (&other == p.get()) continue;
     std::lock_guard lock(other.mutex);
     if (other.state != peer_state::up || other.info.who.hidden || other.info.who.tool) continue;
-    known_node one{other.name, told_endpoints(other.told)};
-    if (other.info.dialled_by_us && one.endpoints.empty()) one.endpoints = told_endpoints({other.info.via});
+    std::vector<bus::endpoint> where = other.told;
+    if (other.info.dialled_by_us && std::find(where.begin(), where.end(), other.info.via) == where.end()) {
+      where.push_back(other.info.via);  // that much is certain
+    }
+    known_node one{other.name, told_endpoints(where)};
     known.push_back(std::move(one));
   }
   tell_nodes(*p, known);
@@ -116,13 +136,15 @@ void distribution::introduced(const peer_ptr& p) {
 }
 
 void distribution::arrived_nodes(const peer_ptr& p, const arrival& a) {
-  if (!in_mesh(p->info.who) || left_ || a.known_nodes.size() > most_told) return;
+  if (!in_mesh(p->info.who) || left_) return;
+  if (a.known_nodes.size() > most_told) {
+    counters_.told_refused.fetch_add(a.known_nodes.size(), std::memory_order_relaxed);
+    return;
+  }
   for (const known_node& one : a.known_nodes) {
     if (one.name == core_.life()->name || !check_node_name(one.name)) continue;
-    std::vector<bus::endpoint> where;
-    for (const std::string& text : one.endpoints) {
-      if (auto parsed = bus::endpoint::parse(text); parsed && where.size() < most_endpoints) where.push_back(*parsed);
-    }
+    if (!take_told(p, one.name)) continue;
+    std::vector<bus::endpoint> where = believed(one, *p);
     for (;;) {
       peer_ptr told = make(one.name);
       std::unique_lock lock(told->mutex);
@@ -134,6 +156,47 @@ void distribution::arrived_nodes(const peer_ptr& p, const arrival& a) {
     }
   }
   introduced(p);
+}
+
+// False: this node is not to be kept, since its teller has told of so many that nobody could meet yet. Those who are
+// met tell of it again.
+bool distribution::take_told(const peer_ptr& teller, const std::string& name) {
+  if (find(name)) return true;
+  if (!may_connect(name)) return false;
+  if (teller->told_nodes >= options_.told_at_once) {
+    counters_.told_refused.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  if (told_of_.emplace(name, teller).second) ++teller->told_nodes;
+  return true;
+}
+
+void distribution::forget_told(const std::string& name) {
+  auto found = told_of_.find(name);
+  if (found == told_of_.end()) return;
+  --found->second->told_nodes;
+  told_of_.erase(found);
+}
+
+// Who reads only this node's log must learn that the nodes do not agree about who is there: global names and locks
+// then have no common ground.
+void distribution::say_unreached(const peer& p, const peer* teller) const {
+  if (!core_.log()) return;
+  list where, here;
+  for (const bus::endpoint& one : p.told) where.emplace_back(one.text());
+  for (const std::string& name : nodes(node_class::connected)) here.emplace_back(name);
+  logger(core_.log())
+      .warning("the views of the nodes differ: one that another is connected to cannot be reached from here",
+               {{"node", p.name},
+                {"told_by", teller ? teller->name : std::string()},
+                {"endpoints", value(std::move(where))},
+                {"connected_here", value(std::move(here))},
+                {"reason", p.last_failure.message()}});
+}
+
+// What listens on every address is told by those of this host; a list that is configured is told as it stands.
+std::vector<bus::endpoint> distribution::own_endpoints() const {
+  return options_.advertise.empty() ? with_interfaces(endpoints_) : options_.advertise;
 }
 
 void distribution::want(const peer_ptr& p, wish how) {
@@ -148,13 +211,18 @@ void distribution::want(const peer_ptr& p, wish how) {
 
 // After a loss or a dial that failed.
 void distribution::retry_later(const peer_ptr& p) {
-  std::lock_guard lock(p->mutex);
-  if (p->wanted == wish::none || p->retry_timer || stopping_.load(std::memory_order_relaxed)) return;
-  if (p->wanted == wish::mesh && ++p->mesh_tries > mesh_tries) {
+  {
+    std::lock_guard lock(p->mutex);
+    if (p->wanted == wish::none || p->retry_timer || stopping_.load(std::memory_order_relaxed)) return;
+    if (p->wanted != wish::mesh || ++p->mesh_tries <= mesh_tries) {
+      arm_retry(p);
+      return;
+    }
     p->wanted = wish::none;
-    return;
   }
-  arm_retry(p);
+  auto told = told_of_.find(p->name);
+  say_unreached(*p, told == told_of_.end() ? nullptr : told->second.get());
+  forget_told(p->name);
 }
 
 // With the peer's mutex held.

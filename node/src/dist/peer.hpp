@@ -110,8 +110,11 @@ struct peer {
   std::unordered_map<pid, backlog> backlogs;
   std::deque<pid> turns;
   std::size_t backlog_bytes = 0;
-  std::size_t chunking = 0;  // bytes of the signals whose first chunk has left and whose last has not
+  std::size_t forced_bytes = 0;  // of it, while dialling: what may not be refused
+  std::size_t chunking = 0;      // bytes of the signals whose first chunk has left and whose last has not
   std::uint64_t streams = 0;
+
+  const std::shared_ptr<std::atomic<std::size_t>> serving = std::make_shared<std::atomic<std::size_t>>(0);  // rpcs
 
   // The loop's thread alone: what arrives in chunks, by stream.
   std::map<std::uint64_t, assembly> assemblies;
@@ -121,6 +124,7 @@ struct peer {
   bool introduced = false;          // when up: by itself as well
   wish wanted = wish::none;
   unsigned mesh_tries = 0;
+  std::size_t told_nodes = 0;     // the loop's thread: by it, of those in told_of_
   bus::timer_id retry_timer = 0;  // the loop's thread
 
   obligations owed;

@@ -123,7 +123,10 @@ errc distribution::send(const std::string& node, pid to, const std::string& name
       if (deep(e)) {
         outcome = verdict::too_large;
       } else {
+        const std::uint64_t id = e->id;
+        if (e->kind == signal::call && core_.is_local(e->from)) e->id = numbers_.outside(id);
         if (!encode_signal(encoded, core_.life(), whom, e)) return errc::none;
+        e->id = id;
         outcome = append(p, encoded, life, what);
       }
     }
@@ -149,7 +152,7 @@ void distribution::request(const std::string& node, const work_order& order, pid
       life = p->life.get();
     }
     wire_buffer& encoded = scratch();
-    encode_order(encoded, core_.life(), order);
+    encode_order(encoded, core_.life(), order, order.from ? numbers_.outside(order.id) : order.id);
     verdict outcome = append(p, encoded, life, what);
     if (outcome == verdict::again) continue;
     if (outcome != verdict::accepted) {
@@ -198,8 +201,9 @@ distribution::verdict distribution::append(const peer_ptr& p, wire_buffer& encod
   if (p->state == peer_state::idle) begin_dial(p);
   if (!note(*p, what)) return verdict::accepted;  // settled already: nothing to say
   ++p->signals_out;
-  if (p->state != peer_state::up && p->backlog_bytes > most_while_dialling * options_.queue_bytes) {
-    // Only what may not be refused comes so far: the dial ends, and with it all that was promised.
+  if (p->state != peer_state::up && !may_refuse(what.kind)) p->forced_bytes += encoded.size();
+  if (p->state != peer_state::up && p->forced_bytes > most_while_dialling * options_.queue_bytes) {
+    // Nobody waits with what may not be refused: the dial ends, and with it all that was promised.
     post([this, p] { lose(p, error(errc::overloaded, "too much waits for the connection"), false); });
   }
   if (way.waits) {
@@ -248,10 +252,13 @@ distribution::passage distribution::judge(const peer_ptr& p, const outgoing& wha
   out.waits =
       p->state != peer_state::up || own != p->backlogs.end() || size > direct || (full && may_refuse(what.kind));
   const bool excess = full || (waiting > 0 && waiting + size > options_.queue_bytes);
-  if (!may_refuse(what.kind) || !excess) return out;
+  if (!may_refuse(what.kind)) return out;
+  if (what.from && detail::core::overran(what.from)) return {verdict::overloaded};  // nothing follows what was lost
+  if (!excess) return out;
   // One process may wait with this; a thread, or one that asked not to be held, is refused.
   out.holds = what.from && detail::core::holdable() == what.from;
-  if (!out.holds || waiting > 2 * options_.queue_bytes) out.outcome = verdict::overloaded;
+  if (!out.holds) out.outcome = verdict::overloaded;
+  else if (waiting > options_.sender_bytes) out.outcome = verdict::overrun;
   return out;
 }
 
@@ -309,6 +316,20 @@ error distribution::refusal(verdict why, const peer_ptr& p) {
     case verdict::overloaded:
       counters_.refused_overloaded.fetch_add(1, std::memory_order_relaxed);
       return {errc::overloaded, "too much waits for " + p->name + " already"};
+    case verdict::overrun: {
+      counters_.ended_overloaded.fetch_add(1, std::memory_order_relaxed);
+      error why(errc::overloaded,
+                "it sent to " + p->name + " without ever waiting, until more than " +
+                    std::to_string(options_.sender_bytes >> 20) +
+                    " MiB lay here: wait between the messages (yield, sleep, receive), or use try_send");
+      if (core_.log()) {
+        logger(core_.log())
+            .error("process ended: it sent too much without waiting",
+                   {{"pid", detail::core::holdable()}, {"node", p->name}, {"reason", why.message()}});
+      }
+      detail::core::overrun(exit_reason(why));
+      return why;
+    }
     case verdict::too_large:
       counters_.refused_too_large.fetch_add(1, std::memory_order_relaxed);
       return {errc::too_large, "longer than " + p->name + " takes"};

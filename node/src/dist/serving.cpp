@@ -30,9 +30,25 @@ const catalogue_entry* find_entry(const detail::core& core, const std::string& n
   return nullptr;
 }
 
+// One more runs, until this is gone.
+class counted {
+ public:
+  explicit counted(std::shared_ptr<std::atomic<std::size_t>> running) : running_(std::move(running)) {
+    if (running_) running_->fetch_add(1, std::memory_order_relaxed);
+  }
+  counted(counted&&) noexcept = default;
+  counted& operator=(counted&&) = delete;
+  ~counted() {
+    if (running_) running_->fetch_sub(1, std::memory_order_relaxed);
+  }
+
+ private:
+  std::shared_ptr<std::atomic<std::size_t>> running_;
+};
+
 // The one handler of exceptions beside the process's entry: who called must learn that, and why, its function threw.
 // The process still ends with it, so that it is reported here too.
-task<> run_rpc(process& self, const catalogue_entry* entry, value arguments, message call) {
+task<> run_rpc(process& self, const catalogue_entry* entry, value arguments, message call, counted) {
   const bool traced = detail::calls_traced(self);
   if (traced) {
     list given = arguments.items() ? *arguments.items() : list{};
@@ -91,7 +107,7 @@ error about_arguments(const catalogue_entry& entry, std::size_t given, error why
   return {errc::bad_argument, text + "): " + why.text()};
 }
 
-void serve_rpc(detail::core& core, work_order order) {
+void serve_rpc(detail::core& core, work_order order, std::shared_ptr<std::atomic<std::size_t>> running) {
   error why;
   const catalogue_entry* entry = find_entry(core, order.entry, catalogue_entry::kind::function, why);
   if (!entry) {
@@ -110,8 +126,8 @@ void serve_rpc(detail::core& core, work_order order) {
   spawn_options options;
   options.group_leader = order.leader;
   options.entry = entry->name.c_str();
-  auto made =
-      detail::spawn_in(core, nullptr, std::move(options), &run_rpc, entry, std::move(order.arguments), std::move(call));
+  auto made = detail::spawn_in(core, nullptr, std::move(options), &run_rpc, entry, std::move(order.arguments),
+                               std::move(call), counted(std::move(running)));
   if (made) return;
   if (call && order.from) {  // not even a process for it
     call.peek()->replied = true;

@@ -2,6 +2,9 @@
 // The catalogue at work: processes that run functions and entries for whoever asked, here or elsewhere.
 #include <troupe/spawn.hpp>
 
+#include <atomic>
+#include <memory>
+
 #include "dist/signals.hpp"
 #include "runtime/core.hpp"
 
@@ -12,8 +15,9 @@ namespace troupe::internal {
 [[nodiscard]] std::size_t argument_count(const value& arguments) noexcept;
 [[nodiscard]] error about_arguments(const catalogue_entry& entry, std::size_t given, error why);
 
-// Runs the function in a process of its own, which answers order.from; refusals are answered at once.
-void serve_rpc(detail::core& core, work_order order);
+// Runs the function in a process of its own, which answers order.from; refusals are answered at once. `running` counts
+// it until it ends.
+void serve_rpc(detail::core& core, work_order order, std::shared_ptr<std::atomic<std::size_t>> running = {});
 
 // Starts the process of the catalogue. `parent` is the spawner when it is local: then link and monitor are tied here.
 // `held`: it begins only when released. errc: undef, bad_argument, system_limit, shutting_down.

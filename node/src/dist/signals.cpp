@@ -141,10 +141,10 @@ void encode_nodes(wire_buffer& out, const std::vector<known_node>& known) {
   }
 }
 
-void encode_order(wire_buffer& out, const node_life* own, const work_order& order) {
+void encode_order(wire_buffer& out, const node_life* own, const work_order& order, std::uint64_t id) {
   wire_sink w(out);
   put_op(w, order.what, 6, own, order.from);
-  w.put_uint(order.id);
+  w.put_uint(id);
   w.put_text(order.entry);
   w.put_value(order.arguments);
   w.begin_map(1u + (order.link ? 1u : 0u) + (order.watch ? 1u : 0u));

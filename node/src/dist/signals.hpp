@@ -57,7 +57,7 @@ struct work_order {
   bool link = false;
   std::uint64_t watch = 0;  // id of the monitor by `from`; 0: none
 };
-void encode_order(wire_buffer& out, const node_life* own, const work_order& order);
+void encode_order(wire_buffer& out, const node_life* own, const work_order& order, std::uint64_t id);
 
 // A part of a signal that is longer than a frame.
 struct piece {

@@ -1,6 +1,7 @@
 #include "runtime/core.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <new>
 
 #include <troupe/call.hpp>
@@ -279,7 +280,28 @@ pid core::holdable() noexcept {
   return self->id();
 }
 
-void core::hold() noexcept { ++process_private::held(*running_process()); }
+bool core::held() noexcept {
+  process* self = running_process();
+  return self && (process_private::held(*self) || (process_private::flags(*self) & process_private::doomed));
+}
+
+bool core::hold() noexcept {
+  auto& held = process_private::held(*running_process());
+  if (held == std::numeric_limits<std::remove_cvref_t<decltype(held)>>::max()) return false;
+  ++held;
+  return true;
+}
+
+void core::overrun(const exit_reason& why) {
+  process& self = *running_process();
+  process_private::flags(self) |= process_private::overran;
+  process_private::doom(self, why);
+}
+
+bool core::overran(pid who) noexcept {
+  process* self = running_process();
+  return self && (process_private::flags(*self) & process_private::overran) && self->id() == who;
+}
 
 namespace {
 

@@ -150,7 +150,12 @@ class core {
   // The process that runs on this thread, when it may be parked (when_full); `hold` parks it at its next wait, until
   // it gets as many `relieved`. For the router.
   [[nodiscard]] static pid holdable() noexcept;
-  static void hold() noexcept;
+  [[nodiscard]] static bool held() noexcept;  // or it must end
+  static bool hold() noexcept;                // false: by as many nodes as can be counted already
+  // It went on without waiting until too much lay here: it ends at its next wait, trapping exits or not, and what it
+  // sends to other nodes from now on is refused (`overran`), so that nothing follows what was lost.
+  static void overrun(const exit_reason& why);
+  [[nodiscard]] static bool overran(pid who) noexcept;
 
   // -- processes
   [[nodiscard]] bool is_local(pid p) const noexcept { return p.life_key() == life_key_; }

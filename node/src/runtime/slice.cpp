@@ -190,7 +190,7 @@ void process_private::run_slice(runnable& what) {
     }
     while (p.next_ && p.budget_ > 0) {
       std::exchange(p.next_, {}).resume();
-      if (p.held_) break;
+      if (p.held_ || (p.flags_ & doomed)) break;
     }
     if (p.root_.done()) {
       p.wait_ = nullptr;  // nothing of its frames waits any more

@@ -30,6 +30,8 @@ struct member_options {
   limits wire = {};
   std::uint64_t creation = 1;
   std::size_t queue_bytes = 4u << 20;
+  std::size_t sender_bytes = 256u << 20;
+  std::size_t rpcs_at_once = 8192, told_at_once = 1024, dials_at_once = 32;
   mesh_policy mesh = mesh_policy::explicit_only;
   bool knows_all = true;  // where one, two and three are
   std::vector<std::string> address_book = {};
@@ -81,6 +83,10 @@ class cluster_fixture : public testing::Test {
     network.transport = bus::inproc_transport(*loop_, net_);
     network.cookie = given.cookie;
     network.queue_bytes = given.queue_bytes;
+    network.sender_bytes = given.sender_bytes;
+    network.rpcs_at_once = given.rpcs_at_once;
+    network.told_at_once = given.told_at_once;
+    network.dials_at_once = given.dials_at_once;
     network.listen = {place(name)};
     for (const char* other : {"one@test", "two@test", "three@test"}) {
       if (given.knows_all && other != name) network.peers[other] = {place(other)};

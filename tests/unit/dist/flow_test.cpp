@@ -149,6 +149,94 @@ TEST_F(Flow, AParkedSenderLosesNothing) {
   EXPECT_GT(one.network->counters().parked.load(), 0u);
 }
 
+// Bursts without a single wait in between, of any size: whatever is over the mark stays here until it can leave.
+TEST_F(Flow, ABurstLosesNothing) {
+  struct burst {
+    std::int64_t messages;
+    std::size_t bytes;
+  };
+  for (const auto [messages, size] : {burst{30, 1u << 20}, burst{3000, 8u << 10}, burst{60'000, 100}}) {
+    member_options narrow;
+    narrow.queue_bytes = 256u << 10;
+    member one = start("one@test", std::move(narrow));
+    member two = start("two@test");
+    auto seen = start_sink(two);
+    auto body = [](process& self, burst what) -> task<> {
+      (co_await connect(self, "two@test")).or_exit();
+      for (std::int64_t i = 0; i < what.messages; ++i) {
+        self.send(address("sink", "two@test"), Blob{i, std::string(what.bytes, 'x')});
+      }
+    };
+    spawn(*one.machine, body, burst{messages, size}).or_exit();
+    EXPECT_TRUE(wait_until([&] { return seen->count() == static_cast<std::size_t>(messages); }, 30s))
+        << seen->count() << " of " << messages << one.network->info().print();
+    EXPECT_EQ(one.network->counters().refused_overloaded.load(), 0u);
+    one.end();
+    two.end();
+  }
+}
+
+// It never waits, so nothing can park it: it ends, and what arrived has no gap.
+TEST_F(Flow, ASenderThatNeverWaitsEndsAtTheBound) {
+  member_options narrow;
+  narrow.queue_bytes = 64u << 10;
+  narrow.sender_bytes = 4u << 20;
+  member one = start("one@test", std::move(narrow));
+  member two = start("two@test");
+  auto seen = start_sink(two);
+  auto body = [](process& self) -> task<> {
+    self.trap_exits(true);
+    (co_await connect(self, "two@test")).or_exit();
+    for (std::int64_t i = 0; i < 100'000; ++i)
+      self.send(address("sink", "two@test"), Blob{i, std::string(10'000, 'x')});
+    self.send(self.id(), value("still here"));
+    static_cast<void>(co_await self.receive(wait_forever));
+    self.send(address("sink", "two@test"), Blob{-1, "too late"});
+  };
+  one.run([&](process& self) -> task<> {
+    const auto watched = spawn_monitor(self, body);
+    EXPECT_TRUE(watched.process);
+    auto ended = co_await self.receive<down>(patience);
+    EXPECT_TRUE(ended && ended->reason.is("overloaded")) << (ended ? ended->reason.text() : ended.error().message());
+  });
+  EXPECT_EQ(one.network->counters().ended_overloaded.load(), 1u);
+  // Something behind all that it sent.
+  one.run([](process& self) -> task<> {
+    self.send(address("sink", "two@test"), Blob{-2, "the end"});
+    co_return;
+  });
+  std::size_t arrived = 0;
+  ASSERT_TRUE(wait_until([&] {
+    const std::size_t now = seen->count();
+    const bool stands =
+        now == arrived && one.network->info().find("peers")->items()->front().integer_at("waiting_senders") == 0;
+    arrived = now;
+    return stands && now > 400;
+  }));
+  std::lock_guard lock(seen->mutex);
+  std::erase(seen->numbers, -2);
+  for (std::size_t i = 0; i < seen->numbers.size(); ++i) ASSERT_EQ(seen->numbers[i], static_cast<std::int64_t>(i));
+}
+
+TEST_F(Flow, AThreadIsToldWhatDidNotLeave) {
+  member_options narrow;
+  narrow.queue_bytes = 64u << 10;
+  member one = start("one@test", std::move(narrow));
+  member two = start("two@test");
+  auto seen = start_sink(two);
+  one.run([](process& self) -> task<> { (co_await connect(self, "two@test")).or_exit(); });
+  std::vector<std::int64_t> gone;
+  errc refused = errc::none;
+  for (std::int64_t i = 0; i < 1'000'000 && refused == errc::none; ++i) {
+    refused = one.door->send(address("sink", "two@test"), Blob{i, std::string(10'000, 'x')});
+    if (refused == errc::none) gone.push_back(i);
+  }
+  EXPECT_EQ(refused, errc::overloaded);
+  ASSERT_TRUE(wait_until([&] { return seen->count() == gone.size(); }));
+  std::lock_guard lock(seen->mutex);
+  EXPECT_EQ(seen->numbers, gone);
+}
+
 TEST_F(Flow, WhoAsksNotToBeParkedIsTold) {
   member_options narrow;
   narrow.queue_bytes = 64u << 10;

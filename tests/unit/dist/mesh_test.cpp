@@ -105,6 +105,16 @@ TEST_F(Mesh, ANodeIsListedOnceTheReplicasKnow) {
   one.network->unwatch(watcher);
 }
 
+// One list of peers for all nodes names each of them too.
+TEST_F(Mesh, ANodeThatIsToldToWantItselfDoesNotDial) {
+  member_options wanting;
+  wanting.wanted = {"one@test", "two@test"};
+  member one = start("one@test", wanting);
+  member two = start("two@test", wanting);
+  EXPECT_TRUE(wait_until([&] { return sees(one, {"two@test"}) && sees(two, {"one@test"}); }));
+  for (member* each : {&one, &two}) EXPECT_EQ(each->network->info().find("peers")->items()->size(), 1u);
+}
+
 TEST_F(Mesh, DisconnectEndsTheWish) {
   member_options wanting;
   wanting.wanted = {"two@test"};

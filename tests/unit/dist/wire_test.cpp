@@ -12,11 +12,14 @@ using namespace std::chrono_literals;
 // A client that knows only bus/PROTOCOL.md.
 class raw_peer final : public bus::hub_events {
  public:
-  raw_peer(bus::loop& loop, std::shared_ptr<bus::inproc_network> net, const bus::endpoint& target) {
+  enum class kind { hidden, visible, tool };
+  raw_peer(bus::loop& loop, std::shared_ptr<bus::inproc_network> net, const bus::endpoint& target,
+           kind as = kind::hidden) {
     bus::hub_options options;
     options.self.name = "raw@test";
     options.self.creation = 9;
-    options.self.hidden = true;
+    options.self.hidden = as != kind::visible;
+    options.self.tool = as == kind::tool;
     options.self.features = {"signals"};
     options.security.cookie = "a-cookie-for-these-tests";
     options.transport = bus::inproc_transport(loop, std::move(net));
@@ -138,6 +141,109 @@ TEST_F(Wire, SignalsInOneFrameAreAllTaken) {
   }
   raw.send(frame);
   for (int i = 0; i < 10; ++i) EXPECT_EQ(raw.next().items()->at(3), value(i));
+}
+
+// A call is answered by who was asked, or was passed it. A stranger that knows who calls, and how calls are counted,
+// does not know the number that others are told.
+TEST_F(Wire, NobodyElseAnswersACall) {
+  member one = start("one@test");
+  member two = start("two@test");
+  start_echo(two, "echo");
+  raw_peer raw(*loop_, net_, place("one@test"));
+  one.run([&](process& self) -> task<> {
+    (co_await connect(self, "two@test")).or_exit();
+    const std::uint64_t me = self.id().id(), next = self.make_ref_id();
+    for (std::uint64_t id = next > 100 ? next - 100 : 0; id < next + 200; ++id) {
+      raw.send(list_of({3, 9, me, id, "forged"}));
+      raw.send(list_of({2, self.id(), me, id, "a call in its name"}));
+    }
+    auto none = co_await call<value>(self, address("echo", "two@test"), value("forget")).within(300ms);
+    EXPECT_FALSE(none) << none->print();
+    for (std::uint64_t id = next; id < next + 200; ++id) raw.send(list_of({4, 9, me, id, map_of({{"code", 1}})}));
+    auto right = co_await call<value>(self, address("echo", "two@test"), value(7)).within(patience);
+    EXPECT_TRUE(right && *right == list_of({"echo", 7}));
+  });
+  EXPECT_TRUE(wait_until([&] { return one.network->counters().late_replies.load() >= 400; }));
+}
+
+TEST_F(Wire, ACallThatIsPassedOnIsAnsweredFromThereAndFromHere) {
+  member one = start("one@test");
+  member two = start("two@test");
+  member three = start("three@test");
+  auto passes = [](process& self, address to) -> task<> {
+    for (;;) {
+      auto got = co_await self.receive(wait_forever);
+      if (got) self.send(to, std::move(*got));
+    }
+  };
+  start_echo(three, "echo");
+  start_echo(one, "back");
+  spawn_options away, home;
+  away.name = "away";
+  home.name = "home";
+  spawn(*two.machine, std::move(away), passes, address("echo", "three@test")).or_exit();
+  spawn(*two.machine, std::move(home), passes, address("back", "one@test")).or_exit();
+  one.run([](process& self) -> task<> {
+    (co_await connect(self, "three@test")).or_exit();  // an answer dials nobody
+    for (const char* through : {"away", "home"}) {
+      auto got = co_await call<value>(self, address(through, "two@test"), value(through)).within(patience);
+      EXPECT_TRUE(got && *got == list_of({"echo", through})) << through;
+    }
+  });
+}
+
+// One node's calls do not keep the others waiting, nor fill this one's memory.
+TEST_F(Wire, SoManyFunctionsRunForOneNodeAtOnce) {
+  member_options busy;
+  busy.rpcs_at_once = 5;
+  busy.offers.function("wait", [](process& self) -> task<> { co_await self.sleep(1h); });
+  busy.offers.function("answer", [] { return 1; });
+  member one = start("one@test");
+  member two = start("two@test", std::move(busy));
+  member three = start("three@test");
+  one.run([](process& self) -> task<> {
+    for (int i = 0; i < 5; ++i) rpc::cast(self, "two@test", "wait");
+    auto more = co_await rpc::call<int>(self, "two@test", "answer").within(patience);
+    EXPECT_TRUE(!more && more.error() == errc::overloaded);
+  });
+  three.run([](process& self) -> task<> {
+    auto got = co_await rpc::call<int>(self, "two@test", "answer").within(patience);
+    EXPECT_TRUE(got.has_value());
+  });
+  EXPECT_EQ(two.network->counters().rpc_refused.load(), 1u);
+}
+
+TEST_F(Wire, GoneToolsAreForgotten) {
+  member one = start("one@test");
+  {
+    raw_peer raw(*loop_, net_, place("one@test"), raw_peer::kind::tool);
+    EXPECT_TRUE(wait_until([&] { return !one.network->info().find("peers")->items()->empty(); }));
+  }
+  EXPECT_TRUE(wait_until([&] { return one.network->info().find("peers")->items()->empty(); }));
+}
+
+// So many nodes are kept of what one tells, so many are dialled at once, and no path of this host is.
+TEST_F(Wire, GossipIsBounded) {
+  member_options options;
+  options.mesh = mesh_policy::automatic;
+  options.told_at_once = 50;
+  options.dials_at_once = 4;
+  member one = start("one@test", std::move(options));
+  raw_peer raw(*loop_, net_, place("one@test"), raw_peer::kind::visible);
+  list known;
+  for (int i = 0; i < 500; ++i) {
+    list where{value("ipc:///tmp/of-a-stranger"), value("tcp://0.0.0.0:4370"), value("inproc://nowhere")};
+    known.emplace_back(list_of({"n" + std::to_string(i) + "@test", value(std::move(where))}));
+  }
+  raw.send(list_of({128, nullptr, value(std::move(known))}));
+  ASSERT_TRUE(wait_until([&] { return one.network->counters().told_refused.load() == 450; }));
+  // All of them are tried in turn, a few at once.
+  EXPECT_TRUE(wait_until([&] {
+    const value info = one.network->info();
+    std::size_t failed = 0;
+    for (const value& peer : *info.find("peers")->items()) failed += peer.find("last_failure") ? 1 : 0;
+    return failed == 50;
+  })) << one.network->info().print();
 }
 
 class BadSignal : public cluster_fixture, public testing::WithParamInterface<std::pair<const char*, value>> {};
