@@ -91,7 +91,8 @@ void core::open_slot(process& p, pid leader, std::size_t mailbox_limit, bool by_
   priv::reductions(p).store(0, std::memory_order_relaxed);
   priv::armed(p) = time_point::max();
   priv::held(p) = 0;
-  priv::trace(p).store(by_thread ? trace_flag::by_thread : 0, std::memory_order_relaxed);
+  const std::uint8_t own = priv::trace(p).load(std::memory_order_relaxed) & priv::own;
+  priv::trace(p).store(by_thread ? trace_flag::by_thread : own, std::memory_order_relaxed);
   const std::uint64_t tag = priv::tag_of(priv::generation(p).load(std::memory_order_relaxed));
   priv::inbox(p).store(tag | priv::empty, std::memory_order_release);
   counters_.spawned.fetch_add(1, std::memory_order_relaxed);
@@ -104,6 +105,7 @@ void core::abandon_slot(process& p) noexcept {
 
 void core::give_back(process& p) noexcept {
   process_private::flags(p) = 0;
+  process_private::trace(p).store(0, std::memory_order_relaxed);
   process_private::parent(p) = 0;
   process_private::memory(p).store(0, std::memory_order_relaxed);
   delete std::exchange(process_private::cold_of(p), nullptr);

@@ -1,6 +1,7 @@
 #include <troupe/node.hpp>
 
 #include "runtime/core.hpp"
+#include "runtime/own.hpp"
 #include "runtime/process_private.hpp"
 
 namespace troupe {
@@ -31,7 +32,9 @@ std::vector<pid> node::processes() const { return core_->processes(); }
 std::size_t node::process_count() const noexcept { return core_->process_count(); }
 bool node::exists(pid p) const noexcept { return core_->exists(p); }
 void node::exit(pid p, exit_reason reason) {
-  core_->deliver(p, detail::make_envelope<exit_reason>(detail::signal::exit_asked, std::move(reason)));
+  detail::envelope* e = detail::make_envelope<exit_reason>(detail::signal::exit_asked, std::move(reason));
+  e->id = detail::by_force;  // by the program itself
+  core_->deliver(p, e);
 }
 void node::send_envelope(const address& to, detail::envelope* e) { core_->deliver(to, e); }
 void node::add_root(pid root) { core_->add_root(root); }

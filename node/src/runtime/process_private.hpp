@@ -69,10 +69,11 @@ struct process_private {
   static constexpr std::uint64_t tag_mask = 0xffffull << 48;
   static constexpr std::uint64_t empty = 0, waiting = 1, closed = 2;
   static constexpr std::int32_t slice_budget = 1000;
-  static constexpr std::uint8_t traps = 1, doomed = 2, timed = 4, refuses = 8, has_timer = 16, overran = 64;
+  static constexpr std::uint8_t traps = 1, doomed = 2, timed = 4, refuses = 8, has_timer = 16, guarded = 32, overran = 64;
 
   // `id` of an exit message that the runtime made: one that a process wrote itself has none.
   static constexpr std::uint64_t exit_by_link = 1, exit_by_asking = 2;
+  static constexpr std::uint8_t own = 128;  // beside the trace flags: of the node itself, see own.hpp
 
   // With the status `runnable`: the message that woke it is not counted as arrived. Whoever wakes a process writes its
   // status anyway, and a counter of many writers costs as much as the push.
@@ -84,6 +85,8 @@ struct process_private {
   [[nodiscard]] static bool by_thread(const process& p) noexcept {
     return p.trace_.load(std::memory_order_relaxed) & trace_flag::by_thread;
   }
+  [[nodiscard]] static bool is_pillar(const core& home, pid p) noexcept;
+  [[nodiscard]] static bool is_own(const process& p) noexcept { return p.trace_.load(std::memory_order_relaxed) & own; }
   [[nodiscard]] static process* make_in(void* memory) { return ::new (memory) process(); }
 
   // -- from any thread
@@ -97,6 +100,7 @@ struct process_private {
   static void handle_signal(process& p, envelope* e);
   static void handle_exit(process& p, envelope* e);
   static void exit_self(process& p, exit_reason reason);  // returns when that is a message to it
+  static void refuse_exit(process& p, const envelope& e, const exit_reason& reason);
   static void handle_down(process& p, envelope* e);
   static void handle_timer(process& p);
   static void append(process& p, envelope* e) noexcept;

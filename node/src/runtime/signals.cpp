@@ -1,4 +1,5 @@
 // What a process does with each signal, when it fetches it. Semantics: erlang(3) link, unlink, exit, monitor.
+#include "runtime/own.hpp"
 #include "runtime/process_private.hpp"
 
 #include <unistd.h>
@@ -90,6 +91,13 @@ void process_private::handle_signal(process& p, envelope* e) {
   release_envelope(e);
 }
 
+// The node rests on this process. Whoever linked itself to it, or took it for another, must not end the node.
+void process_private::refuse_exit(process& p, const envelope& e, const exit_reason& reason) {
+  if (reason.is_normal()) return;
+  p.log().warning("an exit signal was not obeyed: this process belongs to the node",
+                  {{"from", value(e.from)}, {"by_link", e.kind == signal::exit}, {"reason", reason.term()}});
+}
+
 void process_private::handle_exit(process& p, envelope* e) {
   auto& reason = *static_cast<exit_reason*>(e->payload());
   const bool by_link = e->kind == signal::exit;
@@ -99,6 +107,12 @@ void process_private::handle_exit(process& p, envelope* e) {
       release_envelope(e);
       return;
     }
+  }
+  if ((p.flags_ & guarded) && !p.core_->stopping()) {
+    if (e->from || e->id != by_force) refuse_exit(p, *e, reason);
+    else doom(p, reason.term() == value("kill") ? exit_reason::killed() : std::move(reason));
+    release_envelope(e);
+    return;
   }
   const std::string* word = reason.term().text();  // {"kill", x} is a reason like any other
   const bool untrappable = !by_link && word && *word == "kill" && !by_thread(p);

@@ -90,14 +90,16 @@ push_outcome process_private::push(process& p, std::uint32_t generation, envelop
 
 // By who has taken the `waiting` mark away, and so owns the process until a worker runs it.
 void process_private::make_runnable(process& p, bool by_message) noexcept {
-  if (by_thread(p)) {
+  const std::uint8_t bits = p.trace_.load(std::memory_order_relaxed);
+  if (bits & trace_flag::by_thread) {
     if (by_message) p.arrived_.fetch_add(1, std::memory_order_relaxed);
     p.cold_->port->wake_from_outside();
     return;
   }
   const auto runnable = static_cast<std::uint8_t>(process_status::runnable);
   p.status_.store(by_message ? runnable | woken_by_message : runnable, std::memory_order_relaxed);
-  p.core_->scheduler().schedule(p);
+  if (bits & own) p.core_->scheduler().schedule_own(p);
+  else p.core_->scheduler().schedule(p);
 }
 
 void process_private::append(process& p, envelope* e) noexcept {
@@ -205,7 +207,8 @@ void process_private::run_slice(runnable& what) {
       p.reductions_.store(p.reductions_.load(std::memory_order_relaxed) + slice_budget, std::memory_order_relaxed);
       p.status_.store(static_cast<std::uint8_t>(process_status::runnable), std::memory_order_relaxed);
       set_running_process(outer);
-      p.core_->scheduler().schedule_last(p);
+      if (is_own(p)) p.core_->scheduler().schedule_own_last(p);
+      else p.core_->scheduler().schedule_last(p);
       return;
     }
   }

@@ -2,6 +2,7 @@
 
 #include <troupe/node.hpp>
 
+#include "runtime/own.hpp"
 #include "runtime/process_private.hpp"
 
 namespace troupe::detail {
@@ -74,8 +75,21 @@ result<spawned> start_process(core& where, process* parent, spawn_options&& opti
   }
   if (where.watching()) where.watching()->spawned(child, parent ? parent->id() : pid());
   priv::status(child).store(static_cast<std::uint8_t>(process_status::runnable), std::memory_order_relaxed);
-  where.scheduler().schedule(child);
+  if (priv::is_own(child)) where.scheduler().schedule_own(child);
+  else where.scheduler().schedule(child);
   return out;
+}
+
+bool process_private::is_pillar(const core& home, pid p) noexcept {
+  if (!home.exists(p)) return false;
+  const std::uint8_t bits = home.slot(p.id())->trace_.load(std::memory_order_relaxed);
+  return (bits & own) && (bits & trace_flag::named);
+}
+bool is_pillar(const core& home, pid p) noexcept { return process_private::is_pillar(home, p); }
+
+void mark_own(process& prepared, own_kind kind) noexcept {
+  process_private::trace(prepared).store(process_private::own, std::memory_order_relaxed);
+  if (kind == own_kind::pillar) process_private::flags(prepared) |= process_private::guarded | process_private::traps;
 }
 
 }  // namespace troupe::detail

@@ -1,6 +1,7 @@
 // Who holds a thread, and for how long: told while it does, and when the program wants to end.
 #include <cstdio>
 
+#include "runtime/own.hpp"
 #include "runtime/process_private.hpp"
 
 namespace troupe::detail {
@@ -45,6 +46,17 @@ void core::report_stall(internal::runnable& what, duration held) {
                   "process " + (name.empty() ? about.id.text() : name) + " holds its worker for " + seconds(held) +
                       " and goes on: what takes long belongs into blocking()",
                   std::move(fields));
+}
+
+std::vector<holding> holders(const core& home) {
+  std::vector<holding> out;
+  home.scheduler().each_holder([&](const internal::thread_holder& holder) {
+    if (!holder.slice) return;
+    auto& p = static_cast<process&>(*holder.slice);
+    if (process_private::core_of(p) != &home) return;
+    out.push_back({process_private::summary(p, home.life()), holder.worker, holder.held});
+  });
+  return out;
 }
 
 std::vector<std::string> core::held_threads() const {

@@ -35,10 +35,15 @@ scheduler::~scheduler() { stop(); }
 
 void scheduler::start() {
   if (workers_.empty()) return;
-  inside_ += workers_.size();
-  sights_.resize(workers_.size());
+  inside_ += workers_.size() + 1;
+  lane_ = std::make_unique<worker>(*this, options_.workers);
+  sights_.resize(workers_.size() + 1);
   watching_.store(true, std::memory_order_seq_cst);
   watch_thread_ = start_thread("troupe-watch", [this] { watch(); });
+  lane_thread_ = start_thread("troupe-lane", [this] {
+    lane();
+    thread_ended();
+  });
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     threads_.push_back(start_thread("troupe-work-" + std::to_string(i), [this, w = workers_[i].get()] {
       w->run();
@@ -56,6 +61,10 @@ void scheduler::ask_to_end() {
   }
   blocking_signal_.notify_all();
   {
+    std::lock_guard lock(lane_mutex_);
+  }
+  lane_signal_.notify_all();
+  {
     std::lock_guard lock(watch_mutex_);
   }
   watch_signal_.notify_all();
@@ -65,6 +74,7 @@ void scheduler::stop() {
   ask_to_end();
   for (auto& thread : threads_) thread.join();
   threads_.clear();
+  if (lane_thread_.joinable()) lane_thread_.join();
   std::vector<std::thread> helpers;
   {
     std::lock_guard lock(blocking_mutex_);

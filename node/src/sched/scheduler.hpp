@@ -12,6 +12,11 @@
 // * A watch thread looks at the workers every few milliseconds while any is awake, and sleeps when all do. It sees what
 //   a worker that holds on to one slice cannot: that the slice is reported, that what waits in the worker's LIFO slot
 //   goes to the others, that a timer is due which nobody fires. A slice pays two plain stores for it.
+// * The node's own processes (those that answer tools, `user`, the keepers of names and groups) wait in a queue of
+//   their own, of which a worker takes at most every second slice. When nobody comes to that queue for a look of the
+//   watch, or to the timers, because slices hold all workers, the lane does: a thread that runs nothing else. It
+//   sleeps on a condition until then, and goes on for as long as the workers are held and `lane_patience` more. While
+//   nothing is stuck a slice pays one plain load for it. A user's process never runs there: it could hold it.
 // * With `workers = 0` there are no threads: a simulation or a test calls `run_one` and `fire_due` itself.
 #include <atomic>
 #include <condition_variable>
@@ -65,7 +70,8 @@ struct job_owner {
 
 // What keeps one of the threads from ending.
 struct thread_holder {
-  runnable* slice = nullptr;  // of a worker; null: a function that blocks
+  runnable* slice = nullptr;  // of a worker or the lane; null: a function that blocks
+  std::size_t worker = 0;     // whose slice it is; the number of workers: the lane
   job_owner job;
   duration held{};  // at least
 };
@@ -78,6 +84,9 @@ class scheduler {
 
   void schedule(runnable& what) noexcept;       // soon: the LIFO slot when called by a worker
   void schedule_last(runnable& what) noexcept;  // behind everything that waits
+  // The node's own: reaches a worker, or the lane, whatever holds the workers.
+  void schedule_own(runnable& what) noexcept;
+  void schedule_own_last(runnable& what) noexcept;
   // A timer fires on some worker. One with an owner takes the place of that owner's former one.
   void arm(timer_entry entry);
   void disarm(runnable& owner);  // nothing of it fires afterwards
@@ -113,8 +122,22 @@ class scheduler {
 
  private:
   friend class worker;
+  // What the watch saw at its last look. Real time: it is about threads.
+  struct sight {
+    std::uint32_t ticks = 0;
+    std::chrono::steady_clock::time_point since{};
+    duration next_report{};
+  };
   void push_global(runnable& what) noexcept;
   [[nodiscard]] runnable* pop_global() noexcept;
+  void push_own(runnable& what) noexcept;
+  [[nodiscard]] runnable* pop_own() noexcept;
+  void lane();
+  void rest_in_lane(std::unique_lock<std::mutex>& lock);
+  void keep_lane_open() noexcept;
+  void look_after_lane(bool all_held) noexcept;
+  [[nodiscard]] bool look_at(worker& w, sight& seen, std::chrono::steady_clock::time_point now);
+  [[nodiscard]] worker& thread_at(std::size_t i) noexcept { return i < workers_.size() ? *workers_[i] : *lane_; }
   void notify() noexcept;
   void ask_to_end();
   void thread_ended() noexcept;
@@ -140,6 +163,19 @@ class scheduler {
   runnable* global_last_ = nullptr;
   std::atomic<std::size_t> global_size_{0};
 
+  std::mutex own_mutex_;
+  runnable* own_first_ = nullptr;
+  runnable* own_last_ = nullptr;
+  std::atomic<std::size_t> own_size_{0};
+  std::atomic<std::uint64_t> own_taken_{0};
+
+  std::unique_ptr<worker> lane_;  // its counters alone: nothing is pushed to it
+  std::mutex lane_mutex_;
+  std::condition_variable lane_signal_;
+  std::atomic<bool> lane_open_{false};                  // whoever adds work of the node's own says so
+  std::chrono::steady_clock::time_point lane_until_{};  // with its mutex
+  std::thread lane_thread_;
+
   std::mutex sleepers_mutex_;
   std::vector<worker*> sleepers_;
 
@@ -162,15 +198,12 @@ class scheduler {
   std::size_t blocking_idle_ = 0;
   std::condition_variable blocking_signal_, blocking_done_;
 
-  // What the watch saw at its last look. Real time: it is about threads.
-  struct sight {
-    std::uint32_t ticks = 0;
-    std::chrono::steady_clock::time_point since{};
-    duration next_report{};
-  };
   std::mutex watch_mutex_;
   std::condition_variable watch_signal_;
-  std::vector<sight> sights_;          // of each worker
+  std::vector<sight> sights_;         // of each worker, and of the lane
+  std::uint64_t own_taken_seen_ = 0;  // what waited at the last look of the watch, and for whom
+  bool own_waited_ = false;
+  time_point overdue_ = time_point::max();
   std::atomic<bool> watching_{false};  // false: it sleeps until a worker wakes
   std::thread watch_thread_;
 
@@ -182,6 +215,8 @@ class scheduler {
 // A process-wide notion of "the worker that this thread is"; null elsewhere. Not inline: thread-local
 // storage must not be cached across a suspension.
 [[nodiscard]] worker* current_worker() noexcept;
+// The same for the lane, on which `current_worker` is null: what it adds goes to the workers.
+[[nodiscard]] worker* current_lane() noexcept;
 
 // Starts a thread with all signals blocked and a name for ps and gdb.
 [[nodiscard]] std::thread start_thread(const std::string& name, std::move_only_function<void()> body);

@@ -65,6 +65,10 @@ void worker::found_work() noexcept {
 }
 
 runnable* worker::next() noexcept {
+  if (owner_.own_size_.load(std::memory_order_relaxed) > 0 && !std::exchange(after_own_, true)) {
+    if (runnable* what = owner_.pop_own()) return what;
+  }
+  after_own_ = false;
   if (ticks_.load(std::memory_order_relaxed) % global_interval == 0) {
     if (runnable* what = owner_.pop_global()) return what;
   }
@@ -77,7 +81,8 @@ runnable* worker::next() noexcept {
     lifo_run_ = 0;
     return what;
   }
-  return owner_.pop_global();
+  if (runnable* what = owner_.pop_global()) return what;
+  return owner_.pop_own();
 }
 
 runnable* worker::search() noexcept {
@@ -129,10 +134,16 @@ void worker::push_last(runnable& what) noexcept {
 runnable* worker::pop_ring() noexcept {
   std::uint32_t head = head_.load(std::memory_order_acquire);
   for (;;) {
-    if (head == tail_.load(std::memory_order_relaxed)) return nullptr;
+    if (head == tail_.load(std::memory_order_acquire)) return nullptr;
     runnable* what = ring_[head % ring_size].load(std::memory_order_relaxed);
     if (head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel, std::memory_order_acquire)) return what;
   }
+}
+
+// What waits for this worker alone while it holds on to a slice.
+runnable* worker::take_kept() noexcept {
+  if (runnable* kept = lifo_.exchange(nullptr, std::memory_order_acq_rel)) return kept;
+  return pop_ring();
 }
 
 // Takes the older half of this worker's ring into the thief's, which is empty.
@@ -157,6 +168,7 @@ bool worker::steal_into(worker& thief) noexcept {
 
 bool worker::anything_waits() const noexcept {
   if (owner_.global_size_.load(std::memory_order_seq_cst) > 0) return true;
+  if (owner_.own_size_.load(std::memory_order_seq_cst) > 0) return true;
   for (const auto& other : owner_.workers_) {
     if (!other->ring_empty()) return true;
   }

@@ -34,6 +34,7 @@ class worker {
   [[nodiscard]] runnable* next() noexcept;
   [[nodiscard]] runnable* search() noexcept;
   [[nodiscard]] runnable* pop_ring() noexcept;
+  [[nodiscard]] runnable* take_kept() noexcept;  // by the watch
   [[nodiscard]] runnable* pop_lifo() noexcept;
   [[nodiscard]] bool anything_waits() const noexcept;
   void found_work() noexcept;
@@ -52,6 +53,7 @@ class worker {
   // Only its own thread fills it; the watch may empty it when the thread does not come to that.
   std::atomic<runnable*> lifo_{nullptr};
   unsigned lifo_run_ = 0;
+  bool after_own_ = false;  // the last slice was of the node's own
   bool searching_ = false;
   std::atomic<std::uint32_t> ticks_{0};      // turns; written by its own thread alone
   std::atomic<runnable*> running_{nullptr};  // whose slice it is
