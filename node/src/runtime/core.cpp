@@ -5,6 +5,7 @@
 #include <new>
 
 #include <troupe/call.hpp>
+#include <troupe/expect.hpp>
 
 #include "runtime/process_private.hpp"
 
@@ -27,11 +28,25 @@ std::string_view to_string(process_status status) noexcept {
   return "unknown";
 }
 
+namespace {
+
+// For the last words of a program that has broken.
+std::string describe_running() {
+  process* self = running_process();
+  if (!self) return {};
+  const core& home = *process_private::core_of(*self);
+  const process_summary about = process_private::summary(*self, home.life());
+  return "process " + about.id.text() + " (" + std::string(about.entry) + ")";
+}
+
+}  // namespace
+
 core::core(core_options options)
     : options_(std::move(options)), life_(options_.life.get()), life_key_(life_ ? life_->key : 0) {
   segment_count_ = (options_.node.max_processes + segment_size) / segment_size + 1;
   segments_ = std::make_unique<std::atomic<segment*>[]>(segment_count_);
   used_slots_.store(1);  // index 0 is nobody's: an id of 0 means none
+  set_who_runs(&describe_running);
 }
 
 core::~core() {
@@ -89,6 +104,7 @@ void core::open_slot(process& p, pid leader, std::size_t mailbox_limit, bool by_
                        std::memory_order_relaxed);
   priv::clear_count(p);
   priv::reductions(p).store(0, std::memory_order_relaxed);
+  priv::status(p).store(static_cast<std::uint8_t>(process_status::waiting), std::memory_order_relaxed);
   priv::armed(p) = time_point::max();
   priv::held(p) = 0;
   const std::uint8_t own = priv::trace(p).load(std::memory_order_relaxed) & priv::own;

@@ -69,7 +69,8 @@ struct process_private {
   static constexpr std::uint64_t tag_mask = 0xffffull << 48;
   static constexpr std::uint64_t empty = 0, waiting = 1, closed = 2;
   static constexpr std::int32_t slice_budget = 1000;
-  static constexpr std::uint8_t traps = 1, doomed = 2, timed = 4, refuses = 8, has_timer = 16, guarded = 32, overran = 64;
+  static constexpr std::uint8_t traps = 1, doomed = 2, timed = 4, refuses = 8, has_timer = 16, guarded = 32,
+                                overran = 64;
 
   // `id` of an exit message that the runtime made: one that a process wrote itself has none.
   static constexpr std::uint64_t exit_by_link = 1, exit_by_asking = 2;

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <typeinfo>
 
+#include <troupe/expect.hpp>
+
 #include "runtime/process_private.hpp"
 
 namespace troupe::detail {
@@ -173,7 +175,11 @@ void process_private::run_slice(runnable& what) {
   auto& p = static_cast<process&>(what);
   process* outer = running_process();
   set_running_process(&p);
-  if (p.status_.load(std::memory_order_relaxed) & woken_by_message) count_arrived(p);
+  const std::uint8_t status = p.status_.load(std::memory_order_relaxed);
+  // Scheduled once for each `waiting` mark that was taken: else two workers run it.
+  TROUPE_EXPECT((status & ~woken_by_message) == static_cast<std::uint8_t>(process_status::runnable), "status", status,
+                "process", p.index_);
+  if (status & woken_by_message) count_arrived(p);
   p.status_.store(static_cast<std::uint8_t>(process_status::running), std::memory_order_relaxed);
   p.budget_ = slice_budget;
   for (;;) {
@@ -248,6 +254,8 @@ void process_private::doom(process& p, exit_reason reason) {
 
 void process_private::finish(process& p, const exit_reason& reason) {
   core& home = *p.core_;
+  const std::uint8_t status = p.status_.load(std::memory_order_relaxed);
+  TROUPE_EXPECT(status != static_cast<std::uint8_t>(process_status::exiting), "process", p.index_);  // it ends once
   p.status_.store(static_cast<std::uint8_t>(process_status::exiting), std::memory_order_relaxed);
   p.flags_ |= doomed;
   if (!reason.is_planned()) home.counters().crashed.fetch_add(1, std::memory_order_relaxed);
