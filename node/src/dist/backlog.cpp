@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::size_t turn_bytes = 256u << 10;  // what a sender gives to the hub at its turn
 constexpr std::size_t most_ahead = 1u << 20;    // what lies in the hub's queue at most, so that others' signals pass
+constexpr std::size_t most_chunked = 1024;      // signals of one connection that travel in chunks at a time
+constexpr std::size_t first_room = 256u << 10;  // for one of them that arrives
 
 std::shared_ptr<const bytes> shared_until_sent(bytes whole) {
   return {new bytes(std::move(whole)), [](bytes* sent) {
@@ -88,8 +90,10 @@ bool distribution::take_turn(peer& p, pid from, backlog& b, std::vector<ticket>&
       b.signals.pop_front();
       return true;
     }
-    if (p.chunking > 0 && p.chunking + first.size() > p.info.theirs.message_bytes) return false;
+    const bool room = p.chunking + first.size() <= p.info.theirs.message_bytes && p.chunked < most_chunked;
+    if (p.chunked > 0 && !room) return false;
     p.chunking += first.size();
+    ++p.chunked;
     b.stream = ++p.streams;
     b.leaving = shared_until_sent(std::move(first));
   }
@@ -102,6 +106,7 @@ bool distribution::take_turn(peer& p, pid from, backlog& b, std::vector<ticket>&
   done(part.size());
   if (b.sent == whole.size()) {
     p.chunking -= whole.size();
+    --p.chunked;
     b.leaving.reset();
     b.sent = 0;
     b.signals.pop_front();
@@ -154,8 +159,9 @@ result<void> distribution::arrived_chunk(const peer_ptr& p, const arrival& a) {
     if (part.total > limit || (!p->assemblies.empty() && part.total > limit - p->assembling)) {
       return error(errc::too_large, "chunks of " + std::to_string(part.total) + " bytes");
     }
+    if (p->assemblies.size() >= most_chunked) return error(errc::too_large, "too many signals in chunks at once");
     found = p->assemblies.emplace(part.stream, assembly{a.from, part.total, {}}).first;
-    found->second.data = take_long_buffer(part.total);
+    found->second.data = take_long_buffer(std::min(part.total, first_room));
     p->assembling += part.total;
   }
   assembly& at = found->second;
@@ -163,6 +169,9 @@ result<void> distribution::arrived_chunk(const peer_ptr& p, const arrival& a) {
       part.data.size() > at.total - at.data.size()) {
     return error(errc::bad_message, "a chunk that does not fit");
   }
+  // Room for what has come and for some more, not for what was claimed.
+  const std::size_t size = at.data.size() + part.data.size();
+  if (size > at.data.capacity()) at.data.reserve(std::min(at.total, 4 * size));
   at.data.insert(at.data.end(), part.data.begin(), part.data.end());
   if (at.data.size() < at.total) return {};
   bytes whole = std::move(at.data);

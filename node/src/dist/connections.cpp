@@ -201,7 +201,7 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
     }
     p->backlogs.clear();
     p->turns.clear();
-    p->backlog_bytes = p->forced_bytes = p->chunking = 0;
+    p->backlog_bytes = p->forced_bytes = p->chunking = p->chunked = 0;
     p->assemblies.clear();
     p->assembling = 0;
     counters_.dropped_noconnection.fetch_add(dropped, std::memory_order_relaxed);

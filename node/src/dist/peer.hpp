@@ -112,6 +112,7 @@ struct peer {
   std::size_t backlog_bytes = 0;
   std::size_t forced_bytes = 0;  // of it, while dialling: what may not be refused
   std::size_t chunking = 0;      // bytes of the signals whose first chunk has left and whose last has not
+  std::size_t chunked = 0;       // how many those are
   std::uint64_t streams = 0;
 
   const std::shared_ptr<std::atomic<std::size_t>> serving = std::make_shared<std::atomic<std::size_t>>(0);  // rpcs
