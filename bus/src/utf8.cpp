@@ -25,4 +25,22 @@ bool is_utf8(std::string_view text) noexcept {
   return true;
 }
 
+std::size_t printable_character(std::string_view text) noexcept {
+  if (text.empty()) return 0;
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]) + 0u; };
+  const unsigned head = at(0);
+  if (head < 0x80) return head >= 0x20 && head != 0x7f ? 1 : 0;
+  const std::size_t size = head >= 0xf0 ? 4 : head >= 0xe0 ? 3 : 2;
+  if (text.size() < size || !is_utf8(text.substr(0, size))) return 0;
+  char32_t code = head & (0xffu >> (size + 1));
+  for (std::size_t i = 1; i < size; ++i) code = code << 6 | (at(i) & 0x3f);
+  const auto within = [code](char32_t first, char32_t last) { return code >= first && code <= last; };
+  const bool control = within(0x80, 0x9f);
+  const bool turns = code == 0x61c || within(0x200e, 0x200f) || within(0x202a, 0x202e) || within(0x2066, 0x2069);
+  const bool breaks = within(0x2028, 0x2029);
+  const bool unseen = code == 0x200b || within(0x2060, 0x2064) || within(0x206a, 0x206f) || code == 0xfeff ||
+                      within(0xfff9, 0xfffb) || within(0xe0000, 0xe007f);
+  return control || turns || breaks || unseen ? 0 : size;
+}
+
 }  // namespace troupe

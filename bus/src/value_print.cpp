@@ -1,5 +1,7 @@
 #include <troupe/value.hpp>
 
+#include <troupe/utf8.hpp>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -11,24 +13,6 @@ namespace troupe {
 namespace {
 
 constexpr std::string_view ellipsis = "…";
-
-// Bytes of the UTF-8 character that `text` begins with, 0 when it is none that a terminal may get: broken, overlong, a
-// surrogate, or a control character (C1 too: some terminals obey them).
-std::size_t printable_character(std::string_view text) noexcept {
-  auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned head = at(0);
-  if (head < 0x80) return head >= 0x20 && head != 0x7f ? 1 : 0;
-  const std::size_t size = head >= 0xf0 ? 4 : head >= 0xe0 ? 3 : 2;
-  if (head < 0xc2 || head > 0xf4 || text.size() < size) return 0;
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((at(i) & 0xc0) != 0x80) return 0;
-  }
-  const unsigned second = at(1);
-  if (head == 0xc2 && second < 0xa0) return 0;
-  if ((head == 0xe0 && second < 0xa0) || (head == 0xed && second > 0x9f)) return 0;
-  if ((head == 0xf0 && second < 0x90) || (head == 0xf4 && second > 0x8f)) return 0;
-  return size;
-}
 
 // Builds the line piece by piece; a piece that does not fit whole ends it, so no character or escape is cut in two.
 class printer {

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "troupe/history_file.hpp"
 #include "troupe/output.hpp"
+#include "troupe/terminal_guard.hpp"
 
 namespace troupe::tool {
 namespace {
@@ -59,7 +61,8 @@ std::string in_columns(const std::vector<std::string>& items) {
 struct line_editor::impl {
   EditLine* edit = nullptr;
   History* history = nullptr;
-  std::string file, prompt;
+  history_file kept;
+  std::string prompt;
   bool visible = false;
   std::function<completion(std::string_view)> ask;
 
@@ -76,6 +79,8 @@ struct line_editor::impl {
     std::string before(line->buffer, line->cursor);
     if (!me.ask) return CC_ERROR;
     completion found = me.ask(before);
+    // What no key types is no name that one completes; and here it would reach the terminal.
+    std::erase_if(found.items, [](const std::string& item) { return for_terminal(item) != item; });
     if (found.items.empty() || !before.ends_with(found.word)) return CC_ERROR;
     std::string longest = common_beginning(found.items);
     bool longer = longest.size() > found.word.size();
@@ -86,6 +91,11 @@ struct line_editor::impl {
     }
     me.print(in_columns(found.items));
     return CC_REDISPLAY;
+  }
+
+  void take_keys(bool yes) const {
+    const terminal_guard::change modes(yes);
+    el_set(edit, EL_UNBUFFERED, yes ? 1 : 0);
   }
 
   // Erases prompt and line, writes, and draws them anew: what was typed and where the cursor stood are kept.
@@ -99,16 +109,16 @@ struct line_editor::impl {
     std::size_t at = cells(std::string_view(line->buffer, static_cast<std::size_t>(line->cursor - line->buffer)));
     std::size_t rows = (cells(prompt) + at) / columns();
     std::string erase = rows > 0 ? "\x1b[" + std::to_string(rows) + "A" : "";
-    el_set(edit, EL_UNBUFFERED, 0);
-    emit(erase + "\r\x1b[J");
+    take_keys(false);
+    emit_control(erase + "\r\x1b[J");
     emit(text);
-    if (!text.ends_with('\n')) emit("\n");
-    el_set(edit, EL_UNBUFFERED, 1);
+    if (!text.empty() && !text.ends_with('\n')) emit("\n");
+    take_keys(true);
     std::fflush(stdout);
     if (!typed.empty()) {
       el_insertstr(edit, typed.c_str());
       el_cursor(edit, static_cast<int>(at) - static_cast<int>(cells(typed)));
-      emit("\r\x1b[J");  // a refresh draws the prompt once more
+      emit_control("\r\x1b[J");  // a refresh draws the prompt once more
       el_set(edit, EL_REFRESH);
       std::fflush(stdout);
     }
@@ -116,13 +126,14 @@ struct line_editor::impl {
 };
 
 line_editor::line_editor(std::string history) : impl_(std::make_unique<impl>()) {
-  impl_->file = std::move(history);
+  impl_->kept = history_file(std::move(history));
   impl_->edit = el_init("troupe", stdin, stdout, stderr);
   impl_->history = history_init();
   HistEvent event;
   ::history(impl_->history, &event, H_SETSIZE, history_lines);
   ::history(impl_->history, &event, H_SETUNIQUE, 1);
-  if (!impl_->file.empty()) ::history(impl_->history, &event, H_LOAD, impl_->file.c_str());
+  for (const std::string& line : impl_->kept.load(history_lines))
+    ::history(impl_->history, &event, H_ENTER, line.c_str());
   EditLine* edit = impl_->edit;
   el_set(edit, EL_CLIENTDATA, impl_.get());
   el_set(edit, EL_PROMPT, &impl::give_prompt);
@@ -136,8 +147,6 @@ line_editor::line_editor(std::string history) : impl_(std::make_unique<impl>()) 
 
 line_editor::~line_editor() {
   hide();
-  HistEvent event;
-  if (!impl_->file.empty()) ::history(impl_->history, &event, H_SAVE, impl_->file.c_str());
   el_end(impl_->edit);
   history_end(impl_->history);
 }
@@ -147,16 +156,16 @@ bool line_editor::shown() const noexcept { return impl_->visible; }
 
 void line_editor::show(std::string prompt) {
   if (impl_->visible) hide();
-  impl_->prompt = std::move(prompt);
+  impl_->prompt = for_terminal(prompt);
   impl_->visible = true;
-  el_set(impl_->edit, EL_UNBUFFERED, 1);
+  impl_->take_keys(true);
   std::fflush(stdout);
 }
 
 void line_editor::hide() {
   if (!impl_->visible) return;
   impl_->visible = false;
-  el_set(impl_->edit, EL_UNBUFFERED, 0);
+  impl_->take_keys(false);
 }
 
 line_editor::outcome line_editor::read(std::string& line) {
@@ -188,6 +197,7 @@ void line_editor::remember(const std::string& line) {
   if (line.find_first_not_of(" \t") == std::string::npos) return;
   HistEvent event;
   ::history(impl_->history, &event, H_ENTER, line.c_str());
+  impl_->kept.append(line);
 }
 
 }  // namespace troupe::tool

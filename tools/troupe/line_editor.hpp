@@ -23,7 +23,7 @@ class line_editor {
     end
   };  // nothing finished yet; Enter; Ctrl-D on an empty line, or no terminal any more
 
-  // `history` is a file, empty for none; loaded now, saved at the end.
+  // `history` is a file (history_file.hpp), empty for none; read now, each line added as it is typed.
   explicit line_editor(std::string history);
   ~line_editor();
   line_editor(const line_editor&) = delete;

@@ -6,12 +6,17 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <iostream>
 #include <mutex>
+#include <streambuf>
+
+#include <troupe/utf8.hpp>
 
 #include "boot/options.hpp"
 #include "observe/json.hpp"
+#include "troupe/terminal_guard.hpp"
 
 namespace troupe::tool {
 namespace {
@@ -28,17 +33,77 @@ bool numeric(const std::string& text) {
   return !text.empty() && text.find_first_not_of("0123456789.-") == std::string::npos;
 }
 
+// What stands before standard error. Unbuffered, as that is; each piece that is given is a whole one.
+class escaping_buffer final : public std::streambuf {
+ protected:
+  std::streamsize xsputn(const char* text, std::streamsize size) override {
+    std::string shown = for_terminal({text, static_cast<std::size_t>(size)});
+    for (std::string_view rest = shown; !rest.empty();) {
+      const ssize_t written = write(STDERR_FILENO, rest.data(), rest.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) return 0;
+      rest.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return size;
+  }
+  int_type overflow(int_type c) override {
+    if (traits_type::eq_int_type(c, traits_type::eof())) return traits_type::not_eof(c);
+    const char one = traits_type::to_char_type(c);
+    return xsputn(&one, 1) == 1 ? c : traits_type::eof();
+  }
+};
+
 }  // namespace
 
-void emit(std::string_view text) {
+std::string for_terminal(std::string_view text) {
+  constexpr std::string_view hex = "0123456789abcdef";
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const char first = text.front();
+    std::size_t used = first == '\n' || first == '\t' ? 1 : printable_character(text);
+    if (used > 0) {
+      out.append(text, 0, used);
+    } else {
+      const auto byte = static_cast<unsigned char>(first);
+      out += "\\x";
+      out += hex[byte >> 4];
+      out += hex[byte & 15];
+      used = 1;
+    }
+    text.remove_prefix(used);
+  }
+  return out;
+}
+
+void emit_control(std::string_view text) {
   static std::mutex mutex;
   std::lock_guard guard(mutex);
   while (!text.empty()) {
     ssize_t written = write(STDOUT_FILENO, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) _exit(errno == EPIPE ? 141 : internal::exit_failed);
+    if (written <= 0) {
+      const int why = errno;
+      terminal_guard::give_back();
+      if (why == EPIPE) _exit(141);
+      std::cerr << "troupe: standard output: " << std::strerror(why) << "\n";
+      _exit(internal::exit_failed);
+    }
     text.remove_prefix(static_cast<std::size_t>(written));
   }
+}
+
+void emit(std::string_view text) { emit_control(for_terminal(text)); }
+
+void emit_printed(std::string_view text) {
+  static const bool terminal = isatty(STDOUT_FILENO) != 0;
+  if (terminal) emit(text);
+  else emit_control(text);
+}
+
+void guard_standard_error() {
+  static escaping_buffer buffer;
+  std::cerr.rdbuf(&buffer);
 }
 
 void emit_json(const value& what) { emit(internal::to_json(what) + "\n"); }

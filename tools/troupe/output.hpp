@@ -9,8 +9,15 @@
 
 namespace troupe::tool {
 
-// To standard output, whole, from any thread. A closed one ends the program, as it would a filter.
+// Fit for a terminal, wherever it comes from: whatever is no printable character, line break or tab is shown as \xNN.
+[[nodiscard]] std::string for_terminal(std::string_view text);
+// The last step before a terminal, for all that a tool writes: emit for standard output, guard_standard_error for what
+// goes to std::cerr. To standard output, whole, from any thread. A closed one ends the program, as it would a filter.
 void emit(std::string_view text);
+void emit_printed(std::string_view text);  // what a function printed: as it is, unless standard output is a terminal
+void emit_control(std::string_view text);  // as it is: our own moves of the cursor
+// From now on; before the first thread.
+void guard_standard_error();
 void emit_json(const value& what);  // one line
 
 // Columns as wide as their widest cell, numbers to the right; the last column is not padded.

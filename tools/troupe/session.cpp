@@ -14,6 +14,7 @@
 #include "boot/user.hpp"
 #include "runtime/core.hpp"
 #include "troupe/output.hpp"
+#include "troupe/terminal_guard.hpp"
 
 namespace troupe::tool {
 namespace {
@@ -90,14 +91,18 @@ result<void> session::start(node_options options, const parsed_options& given) {
   auto made = troupe::node::start(std::move(options));
   if (!made) return made.error();
   node_ = std::move(*made);
-  if (auto* output = node_->core().find<internal::user_output>()) output->to([](std::string_view text) { emit(text); });
+  if (auto* output = node_->core().find<internal::user_output>())
+    output->to([](std::string_view text) { emit_printed(text); });
   auto hand = node_->make_handle();
   if (!hand) return hand.error();
   hand_ = std::move(*hand);
   hand_->self().group_leader(node_->core().default_leader());
   signals_ = std::make_unique<internal::signal_watch>([handler = interrupt_, mutex = interrupt_mutex_](int number) {
     std::unique_lock lock(*mutex);
-    if (number != SIGINT || !*handler) _exit(128 + number);
+    if (number != SIGINT || !*handler) {
+      terminal_guard::give_back();
+      _exit(128 + number);
+    }
     auto run = *handler;
     lock.unlock();
     run();

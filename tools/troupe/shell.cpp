@@ -6,112 +6,24 @@
 #include <unistd.h>
 
 #include <clocale>
-#include <deque>
 #include <iostream>
 #include <mutex>
 #include <optional>
-#include <variant>
 
-#include <troupe/io.hpp>
 #include <troupe/script.hpp>
 
-#include "troupe/line_editor.hpp"
+#include "troupe/lua_session.hpp"
 #include "troupe/output.hpp"
 #include "troupe/session.hpp"
+#include "troupe/terminal_guard.hpp"
 
 namespace troupe::tool {
 namespace {
 
 using namespace std::chrono_literals;
-using script::lua_completions;
 using script::lua_result;
 
-// What comes from the session: text to print, a result, completions, or its end.
-struct ended {
-  exit_reason reason;
-};
-using arrival = std::variant<std::string, lua_result, lua_completions, ended>;
-
-// The session of the node, as the terminal sees it. Thread: main's.
-class lua_session {
- public:
-  explicit lua_session(session& here) : here_(here) {}
-
-  result<void> start() {
-    result<spawned> made = error(errc::timeout);
-    pid terminal = here_.hand().id();
-    // An own node without a name is addressed by no name at all.
-    std::string where = here_.node().name() == here_.target() ? std::string() : here_.target();
-    auto done = here_.run(here_.timeout() + 1s,
-                          [to = &made, at = where.c_str(), terminal, limit = here_.timeout()](process& self) -> task<> {
-                            value options = map_of({{"terminal", value(terminal)}});
-                            value arguments = list_of({std::move(options)});
-                            auto spawning = spawn_values_on(self, at, "troupe.lua", std::move(arguments)).within(limit);
-                            auto got = co_await std::move(spawning);
-                            if (got) *to = spawned{*got, ref()};
-                            else *to = got.error();
-                          });
-    if (!done) return done.error();
-    if (!made) return made.error();
-    evaluator_ = made->process;
-    here_.hand().self().monitor(evaluator_);
-    return {};
-  }
-
-  std::int64_t evaluate(std::string source) {
-    here_.hand().send(evaluator_, script::lua_eval(++last_id_, std::move(source)));
-    return last_id_;
-  }
-  void interrupt() { here_.hand().send(evaluator_, script::lua_interrupt(0)); }
-  [[nodiscard]] int fd() const noexcept { return here_.hand().fd(); }
-
-  std::optional<arrival> next(duration limit) {
-    if (!kept_.empty()) {
-      arrival out = std::move(kept_.front());
-      kept_.pop_front();
-      return out;
-    }
-    // All that came before these questions has been shown.
-    for (message& asked : std::exchange(asked_, {})) here_.hand().self().reply(asked, value());
-    return take(limit);
-  }
-
-  // Answers within a second or not at all; what else comes meanwhile is kept for `next`.
-  completion complete(std::string_view line) {
-    std::int64_t id = ++last_id_;
-    here_.hand().send(evaluator_, script::lua_complete(id, std::string(line)));
-    const time_point until = here_.node().clock().now() + 1s;
-    for (;;) {
-      auto got = take(until - here_.node().clock().now());
-      if (!got) return {};
-      if (auto* found = std::get_if<lua_completions>(&*got)) {
-        if (found->id == id) return {std::move(found->word), std::move(found->items)};
-      } else {
-        kept_.push_back(std::move(*got));
-      }
-    }
-  }
-
- private:
-  std::optional<arrival> take(duration limit) {
-    auto got = here_.hand().receive(std::max<duration>(limit, 0s));
-    if (!got) return std::nullopt;
-    if (auto* put = got->get<io_put>()) return arrival(std::move(put->text));
-    if (auto* answer = got->get<lua_result>()) return arrival(std::move(*answer));
-    if (auto* found = got->get<lua_completions>()) return arrival(std::move(*found));
-    if (auto* gone = got->get<down>()) return arrival(ended{gone->reason});
-    if (got->is_call() && got->get<io_sync>()) asked_.push_back(std::move(*got));
-    return arrival(std::string());  // nothing that a terminal shows
-  }
-
-  session& here_;
-  pid evaluator_;
-  std::int64_t last_id_ = 0;
-  std::deque<arrival> kept_;
-  std::vector<message> asked_;  // calls that want to know when all before them has been shown
-};
-
-int tell_end(const session& here, const ended& gone) {
+int tell_end(const session& here, const session_end& gone) {
   const bool lost = gone.reason.is("noconnection");
   const bool cut_off = gone.reason.is("killed") || gone.reason.is("shutdown");  // as everything when its node stops
   std::cerr << (lost      ? "the connection to " + here.target() + " is lost"
@@ -150,8 +62,8 @@ class script_shell {
       auto got = lua_.next(wait_forever);
       if (!got) continue;
       if (auto* text = std::get_if<std::string>(&*got)) {
-        emit(*text);
-      } else if (auto* gone = std::get_if<ended>(&*got)) {
+        emit_printed(*text);
+      } else if (auto* gone = std::get_if<session_end>(&*got)) {
         status_ = tell_end(here_, *gone);
         return true;
       } else if (auto* answer = std::get_if<lua_result>(&*got); answer && answer->id == id) {
@@ -179,7 +91,7 @@ class script_shell {
 // -----------------------------------------------------------------------------------------------
 
 // ~/.troupe/history, or TROUPE_HISTORY; empty where there is no home.
-std::string history_file() {
+std::string history_path() {
   if (const char* said = std::getenv("TROUPE_HISTORY")) return said;
   const char* home = std::getenv("HOME");
   if (!home || !*home) return {};
@@ -226,7 +138,7 @@ class news_box {
 
 class terminal_shell {
  public:
-  explicit terminal_shell(session& here) : here_(here), lua_(here), editor_(history_file()) {
+  explicit terminal_shell(session& here) : here_(here), lua_(here), editor_(history_path()) {
     using news = news_box::news;
     here_.on_interrupt([box = box_] { box->note([](news& got) { got.interrupted = true; }); });
     here_.on_log([box = box_](const std::string& line) { box->note([&](news& got) { got.log += line; }); });
@@ -245,9 +157,18 @@ class terminal_shell {
     if (auto started = lua_.start(); !started) return here_.fail(started.error());
     prompt();
     while (!over_) {
-      pollfd waiting[3] = {
-          {lua_.fd(), POLLIN, 0}, {box_->fd(), POLLIN, 0}, {evaluating_ ? -1 : STDIN_FILENO, POLLIN, 0}};
-      if (poll(waiting, 3, -1) < 0 && errno != EINTR) break;
+      pollfd waiting[4] = {{lua_.fd(), POLLIN, 0},
+                           {box_->fd(), POLLIN, 0},
+                           {evaluating_ ? -1 : STDIN_FILENO, POLLIN, 0},
+                           {guard_.fd(), POLLIN, 0}};
+      if (poll(waiting, 4, -1) < 0) {
+        if (errno != EINTR) break;
+        continue;  // what stands in `waiting` is of no poll
+      }
+      if (waiting[3].revents) {
+        guard_.resumed();
+        if (editor_.shown()) editor_.print("");
+      }
       if (waiting[1].revents) look_at_news();
       if (waiting[2].revents && !over_) typed();
       arrived();
@@ -311,7 +232,7 @@ class terminal_shell {
         if (!text->empty()) editor_.print(*text);
       } else if (auto* answer = std::get_if<lua_result>(&*got)) {
         if (evaluating_ && answer->id == running_) finished(*answer);
-      } else if (auto* gone = std::get_if<ended>(&*got)) {
+      } else if (auto* gone = std::get_if<session_end>(&*got)) {
         editor_.hide();
         status_ = tell_end(here_, *gone);
         over_ = true;
@@ -332,6 +253,7 @@ class terminal_shell {
 
   session& here_;
   lua_session lua_;
+  terminal_guard guard_;
   line_editor editor_;
   std::shared_ptr<news_box> box_ = std::make_shared<news_box>();
   std::string source_;  // typed so far, when one line was not enough

@@ -1,5 +1,7 @@
 #include "observe/json.hpp"
 
+#include <troupe/utf8.hpp>
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -187,10 +189,36 @@ value unshape(const json& from) {
   }
 }
 
+void add_escaped(std::string& out, std::string_view character) {
+  const std::string quoted = json(json::string_t(character)).dump(-1, ' ', true);  // "\u202e"; two above U+FFFF
+  out.append(quoted, 1, quoted.size() - 2);
+}
+
+// JSON leaves C1 and what turns the order of a text as they are, and it is read at terminals.
+std::string without_controls(std::string json_text) {
+  std::string out;
+  std::size_t clean = 0;  // up to here nothing is left to copy
+  for (std::size_t i = 0; i < json_text.size();) {
+    const std::string_view rest = std::string_view(json_text).substr(i);
+    const std::size_t used = rest[0] == '\n' ? 1 : printable_character(rest);
+    if (used != 0) {
+      i += used;
+      continue;
+    }
+    const auto head = static_cast<unsigned char>(rest[0]);
+    const std::size_t size = head >= 0xf0 ? 4 : head >= 0xe0 ? 3 : head >= 0xc0 ? 2 : 1;
+    out.append(json_text, clean, i - clean);
+    add_escaped(out, rest.substr(0, size));
+    clean = i += size;
+  }
+  if (clean == 0) return json_text;
+  return out.append(json_text, clean);
+}
+
 }  // namespace
 
 std::string to_json(const value& from, int indent, std::size_t depth) {
-  return shape(from, depth).dump(indent, ' ', false, json::error_handler_t::replace);
+  return without_controls(shape(from, depth).dump(indent, ' ', false, json::error_handler_t::replace));
 }
 
 result<value> from_json(std::string_view text, const limits& budget) {

@@ -122,7 +122,14 @@ struct session {
 
   session(std::shared_ptr<lua_machine> m, pid t) : machine(std::move(m)), terminal(t) {}
 
-  void start_runner(process& self) { runner = spawn_link(self, &run_lines, machine, self.id(), terminal); }
+  void start_runner(process& self) {
+    spawn_options how;
+    how.link = true;
+    auto made = try_spawn(self, std::move(how), &run_lines, machine, self.id(), terminal);
+    // A node that stops before its shell has begun is no failure of the shell.
+    if (!made && made.error() == errc::shutting_down) self.exit(exit_reason::shutdown());
+    runner = made.or_exit().process;
+  }
 
   void hand_out(process& self) {
     if (busy || lines.empty()) return;
@@ -149,8 +156,14 @@ struct session {
       answer.error = "the evaluating process ended: " + reason.text();
       self.send(terminal, std::move(answer));
     }
+    const bool idle = !busy;
+    const pid gone = runner;
     busy = false;
     start_runner(self);
+    if (idle) {
+      self.send(terminal, io_put("the evaluating process " + gone.text() + " ended: " + reason.text() + "; now it is " +
+                                 runner.text() + "\n"));
+    }
   }
 };
 

@@ -19,6 +19,43 @@ TEST(Table, AlignsTextLeftAndNumbersRight) {
             "longer   1000\n");
 }
 
+// Whatever a text from elsewhere holds, a terminal gets printable characters, line breaks and tabs.
+TEST(ForTerminal, ShowsWhatATerminalWouldObey) {
+  EXPECT_EQ(for_terminal("plain ü\t€ 😀\n"), "plain ü\t€ 😀\n");
+  EXPECT_EQ(for_terminal("\x1b[2J\a\r\x7f"), R"(\x1b[2J\x07\x0d\x7f)");
+  EXPECT_EQ(for_terminal("\u009b31m"), R"(\xc2\x9b31m)");
+  EXPECT_EQ(for_terminal("\u202efdp.exe\u2066\u061c\u200f"), R"(\xe2\x80\xaefdp.exe\xe2\x81\xa6\xd8\x9c\xe2\x80\x8f)");
+  EXPECT_EQ(for_terminal("\xff\xc0\x80 \xe2\x82"), R"(\xff\xc0\x80 \xe2\x82)");
+  EXPECT_EQ(for_terminal(std::string_view("a\0b", 3)), R"(a\x00b)");
+}
+
+TEST(ForTerminal, LeavesNothingOfAnyCharacterOrByte) {
+  std::string all;
+  for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
+  for (unsigned code = 0x80; code < 0x800; ++code) {
+    all += static_cast<char>(0xc0 | code >> 6);
+    all += static_cast<char>(0x80 | (code & 0x3f));
+  }
+  for (std::string_view rest = all; !rest.empty(); rest.remove_prefix(1)) {
+    const std::string shown = for_terminal(rest.substr(0, 64));
+    EXPECT_EQ(for_terminal(shown), shown);
+  }
+}
+
+TEST(Json, IsJsonAndSafeToShow) {
+  const value given = map_of({{"\u202ekey", value("\u009b31m \x1b \x7f ü 😀 \U000e0041")}, {"broken", value("\xff")}});
+  const std::string text = internal::to_json(given);
+  EXPECT_EQ(text, R"({"\u202ekey":"\u009b31m \u001b \u007f ü 😀 \udb40\udc41","broken":"�"})");
+  EXPECT_EQ(for_terminal(text), text);
+  const auto back = internal::from_json(text);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->text_at("\u202ekey"), given.text_at("\u202ekey"));
+  EXPECT_EQ(for_terminal(internal::to_json(given, 2)), internal::to_json(given, 2));
+}
+
+// Read back by Lua as what it was.
+TEST(Printed, EscapesWhatTurnsTheOrder) { EXPECT_EQ(value("a\u202eb\u009b").print(), R"("a\226\128\174b\194\155")"); }
+
 TEST(Table, CountsCharactersNotBytes) {
   table shown({"A", "B"});
   shown.row({"äöü", "x"});
