@@ -1,7 +1,8 @@
 # troupe_discover_tests(TARGET [PREFIX prefix] [TIMEOUT seconds] [LABELS labels…] [ENVIRONMENT NAME=VALUE…])
 #   Makes each test of a program whose main is troupe::testing::run a test of CTest, named prefix + Suite.Name, with its
-#   tags as labels. One that its tags exclude counts as skipped: `ctest -L distributed` selects, and
-#   `TARGET --include distributed` runs them.
+#   tags as labels. One that its tags exclude, that is disabled or skips itself counts as skipped:
+#   `ctest -L distributed` selects, `TROUPE_TEST_INCLUDE=distributed ctest -L distributed` and
+#   `TARGET --include distributed` run them.
 function(troupe_discover_tests target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "PREFIX;TIMEOUT" "LABELS;ENVIRONMENT")
   if(arg_UNPARSED_ARGUMENTS)

@@ -18,8 +18,9 @@ foreach(line IN LISTS lines)
   foreach(variable IN LISTS ENVIRONMENT)
     string(APPEND properties " ENVIRONMENT [==[${variable}]==]")
   endforeach()
-  string(APPEND text "add_test([==[${PREFIX}${test}]==] [==[${PROGRAM}]==] [==[--gtest_filter=${test}]==])\n")
+  string(APPEND text "add_test([==[${PREFIX}${test}]==] [==[${PROGRAM}]==] [==[--gtest_filter=${test}]==] "
+                     "--skipped-exit 77)\n")
   string(APPEND text "set_tests_properties([==[${PREFIX}${test}]==] PROPERTIES TIMEOUT ${TIMEOUT} "
-                     "SKIP_REGULAR_EXPRESSION [==[ excluded \\(]==]${properties})\n")
+                     "SKIP_RETURN_CODE 77${properties})\n")
 endforeach()
 file(WRITE ${FILE} "${text}")

@@ -64,7 +64,10 @@ TEST(Peer, SaysWhyItDoesNotStart) {
   ASSERT_FALSE(bad);
   EXPECT_EQ(bad.error(), errc::exited);
   EXPECT_TRUE(bad.error().text().contains("did you mean exercise.tick?")) << bad.error().text();
-  EXPECT_EQ(nodes.start("none", "/nowhere/none").error(), errc::exited);
+  const auto none = nodes.start("none", "/nowhere/none");
+  EXPECT_EQ(none.error(), errc::exited);
+  EXPECT_TRUE(none.error().text().ends_with("cannot be run: /nowhere/none: No such file or directory\n"))
+      << none.error().text();
   temp_dir folder;
   const auto script = folder.write("sleeps", "#!/bin/sh\necho asleep\nexec sleep 60\n");
   std::filesystem::permissions(script, std::filesystem::perms::owner_all);

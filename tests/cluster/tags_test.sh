@@ -33,8 +33,10 @@ has_not 'excluded'
 expect 0 --only people=3
 has '1 test from 1 test suite ran'
 has '3 excluded (not in --only)'
-expect 0 --only people=4
-has '4 excluded (not in --only)'
+expect 2 --only people=4
+has 'no test fits --only people=4'
+expect 2 --only nosuch
+has_not '[==========]'
 expect 0 --gtest_filter='SendMessage.*'
 has_not 'excluded'
 expect 2 --include

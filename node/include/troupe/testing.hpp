@@ -11,14 +11,18 @@
 //     --only TAG                      nothing else
 //     --name NAME                     the runner is a node of that name: troupe::testing::this_node()
 //     --list-tags                     "Suite.Name tag tag …" for each test, and no more
-// In CMake `troupe_discover_tests(TARGET)` makes each test a test of CTest with its tags as labels; one that is
-// excluded counts as skipped.
+//     --skipped-exit CODE             what run() returns when no test ran, all being excluded, disabled or skipped
+// TROUPE_TEST_INCLUDE in the environment is one more --include, TAG,TAG…: for whoever runs tests by CTest.
+// --only with a tag that no test has is an error. In CMake `troupe_discover_tests(TARGET)` makes each test a test of
+// CTest with its tags as labels; one that is excluded, disabled or skipped counts as skipped;
+// `TROUPE_TEST_INCLUDE=distributed ctest -L distributed` runs those.
 //
 // The only header of Troupe that includes GoogleTest. Whoever includes it links that.
 #include <fnmatch.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
@@ -74,6 +78,7 @@ struct run_options {
   tag_list include, exclude, only;
   std::string name;
   bool list = false;
+  int skipped = 0;  // the exit code of a run without a test
 };
 
 // Takes its own words out of the command line. False, and says why, when one is not complete.
@@ -89,13 +94,17 @@ inline bool take_options(int& argc, char** argv, run_options& out) {
                                              : nullptr;
     if (word == "--list-tags") {
       out.list = true;
-    } else if (list != nullptr || option == "--name") {
+    } else if (list != nullptr || option == "--name" || option == "--skipped-exit") {
       if (equals == std::string_view::npos && i + 1 >= argc) {
-        std::fprintf(stderr, "%s: %s needs a %s\n", argv[0], argv[i], list != nullptr ? "tag" : "name");
+        std::fprintf(stderr, "%s: %s needs a %s\n", argv[0], argv[i],
+                     list != nullptr      ? "tag"
+                     : option == "--name" ? "name"
+                                          : "code");
         return false;
       }
       std::string text(equals == std::string_view::npos ? std::string_view(argv[++i]) : word.substr(equals + 1));
       if (list != nullptr) list->push_back(std::move(text));
+      else if (option == "--skipped-exit") out.skipped = std::atoi(text.c_str());
       else out.name = std::move(text);
     } else {
       argv[kept++] = argv[i];
@@ -103,6 +112,12 @@ inline bool take_options(int& argc, char** argv, run_options& out) {
   }
   argc = kept;
   argv[argc] = nullptr;
+  const char* more = std::getenv("TROUPE_TEST_INCLUDE");
+  for (std::string_view rest = more != nullptr ? more : ""; !rest.empty();) {
+    const std::size_t comma = std::min(rest.find(','), rest.size());
+    if (comma > 0) out.include.emplace_back(rest.substr(0, comma));
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  }
   return true;
 }
 
@@ -182,15 +197,25 @@ void each_test(F look) {
 
   std::map<std::string, std::size_t> excluded;  // by the tag that did it
   std::string out;
+  std::size_t selected = 0, left_out = 0;
   detail::each_test([&](const std::string& test, const detail::tag_list& tags) {
     std::string tag = "not in --only";
     const bool kept = !how.only.empty()
                           ? detail::any_fits(how.only, tags)
                           : detail::any_fits(how.include, tags) || !detail::any_fits(how.exclude, tags, &tag);
+    (kept ? selected : left_out) += detail::is_selected(GTEST_FLAG_GET(filter), test) ? 1 : 0;
     if (kept || !detail::is_selected(GTEST_FLAG_GET(filter), test)) return;
     ++excluded[tag];
     out += (out.empty() ? "" : ":") + test;
   });
+  // What was asked for by its tag is a mistake when there is no such thing: nothing ran, and nothing is shown by that.
+  if (selected == 0 && !how.only.empty()) {
+    std::string tags;
+    for (const std::string& tag : how.only) tags += " --only " + tag;
+    std::fprintf(stderr, "%s: no test fits%s (--list-tags lists all tags)\n", argv[0], tags.c_str());
+    detail::runner().reset();
+    return 2;
+  }
   if (!out.empty()) {
     std::string filter = GTEST_FLAG_GET(filter);
     filter += (filter.find('-') == std::string::npos ? "-" : ":") + out;
@@ -201,7 +226,12 @@ void each_test(F look) {
     std::printf("%zu excluded (%s)\n", count, tag.c_str());
   }
   detail::runner().reset();
-  return code;
+  if (code != 0 || how.skipped == 0) return code;
+  if (selected + left_out == 0) {
+    std::fprintf(stderr, "%s: no test fits --gtest_filter=%s\n", argv[0], GTEST_FLAG_GET(filter).c_str());
+    return 1;
+  }
+  return ::testing::UnitTest::GetInstance()->successful_test_count() == 0 ? how.skipped : 0;
 }
 
 }  // namespace troupe::testing

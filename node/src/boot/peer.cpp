@@ -112,6 +112,10 @@ std::vector<std::string> environment_with(const std::map<std::string, std::strin
   ::dup2(log, STDERR_FILENO);
   ::fcntl(keep, F_SETFD, 0);
   ::execve(path, words, environment);
+  // To its log, which is shown when it does not start.
+  const char* why = ::strerrordesc_np(errno);
+  for (const char* piece : {"cannot be run: ", path, ": ", why != nullptr ? why : "unknown error", "\n"})
+    (void)!::write(STDERR_FILENO, piece, std::strlen(piece));
   ::_exit(127);
 }
 
