@@ -181,6 +181,22 @@ TEST_F(ToolAsks, SendAndExit) {
   EXPECT_EQ(tool({"exit", "sample", "sample.nobody"}).exit_code, 1);
 }
 
+TEST_F(ToolAsks, AnUnknownOrderIsUsage) {
+  const outcome got = tool({"ps", "sample", "--sort", "mem"});
+  EXPECT_EQ(got.exit_code, 2);
+  EXPECT_EQ(got.err, "troupe ps: --sort: id, queue, memory or reductions expected, not \"mem\"\n");
+}
+
+TEST_F(ToolAsks, AFullDeviceIsSaid) {
+  auto node = start_sample();
+  for (const char* words : {"ps sample", "--help", "help ps", "ping sample --json"}) {
+    const outcome got =
+        run_program({"sh", "-c", "exec " + tool_path() + " " + std::string(words) + " > /dev/full"}, environment());
+    EXPECT_EQ(got.exit_code, 1) << words;
+    EXPECT_EQ(got.err, "troupe: standard output: No space left on device\n") << words;
+  }
+}
+
 TEST_F(ToolAsks, UnknownProcessIsAFailure) {
   auto node = start_sample();
   outcome got = tool({"state", "sample", "sample.nobody"});
@@ -199,12 +215,12 @@ TEST_F(ToolAsks, UnreachableIsThreeWithTheReason) {
   EXPECT_EQ(tool({"ping", "sample"}).exit_code, 3);
 }
 
-TEST_F(ToolAsks, ANodeThatDoesNotAnswerIsUnreachable) {
+TEST_F(ToolAsks, ANodeThatDoesNotAnswerIsNotInTime) {
   auto node = start_sample();
   node->signal(SIGSTOP);
   outcome got = tool({"ping", "sample", "--timeout", "300ms"});
   node->signal(SIGCONT);
-  EXPECT_EQ(got.exit_code, 3) << got.err;
+  EXPECT_EQ(got.exit_code, 4) << got.err;
   EXPECT_NE(got.err.find("sample@localhost did not answer within 300ms"), std::string::npos) << got.err;
 }
 

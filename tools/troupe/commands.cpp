@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "troupe/output.hpp"
 #include "troupe/release_commands.hpp"
 
 namespace troupe::tool {
@@ -32,6 +33,53 @@ const command* find(const std::vector<command>& known, std::vector<std::string>&
   return nullptr;
 }
 
+// "release": the first word of several.
+std::vector<command> family(const std::vector<command>& known, const std::string& word) {
+  std::vector<command> out;
+  for (const command& each : known) {
+    if (each.table.name.starts_with(word + " ")) out.push_back(each);
+  }
+  return out;
+}
+
+// How many letters must be put in, taken out, changed, or swapped with their neighbour.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) {
+    for (std::size_t k = 0; k <= b.size(); ++k) {
+      if (i == 0 || k == 0) {
+        cost[i][k] = i + k;
+        continue;
+      }
+      cost[i][k] = std::min({cost[i - 1][k] + 1, cost[i][k - 1] + 1, cost[i - 1][k - 1] + (a[i - 1] != b[k - 1])});
+      if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1])
+        cost[i][k] = std::min(cost[i][k], cost[i - 2][k - 2] + 1);
+    }
+  }
+  return cost[a.size()][b.size()];
+}
+
+// The commands that may be meant: ": did you mean X or Y?", nothing when none is near.
+std::string suggestion(const std::vector<command>& known, const std::string& word) {
+  constexpr std::size_t longest = 40;  // the cost is that of both lengths
+  if (word.size() > longest) return {};
+  std::vector<std::string> near;
+  std::size_t best = 3;
+  for (const command& each : known) {
+    const std::string& name = each.table.name;
+    std::size_t far = distance(word, name);
+    if (word.size() > 2 && name.starts_with(word)) far = std::min<std::size_t>(far, 1);
+    if (far > best || far >= std::max(word.size(), std::size_t{2})) continue;
+    if (far < best) near.clear();
+    best = far;
+    near.push_back(name);
+  }
+  std::string out;
+  for (std::size_t i = 0; i < near.size(); ++i)
+    out += (i == 0 ? ": did you mean " : i + 1 == near.size() ? " or " : ", ") + near[i];
+  return out.empty() ? out : out + "?";
+}
+
 }  // namespace
 
 const std::vector<command>& commands() {
@@ -59,27 +107,64 @@ std::vector<option_row> with_session(std::vector<option_row> own, bool json) {
   return own;
 }
 
+namespace {
+
+int unknown(const std::vector<command>& known, const std::string& word) {
+  const std::string meant = suggestion(known, word);
+  std::cerr << "troupe: unknown command \"" << word << "\"" << meant << "\n";
+  if (meant.empty()) std::cerr << "\n" << overview(known);
+  else std::cerr << "`troupe --help` lists all.\n";
+  return internal::exit_usage;
+}
+
+// `troupe help ps`, `troupe help release`, `troupe release --help`.
+int help_of(const std::vector<command>& known, std::vector<std::string> words) {
+  std::string name;
+  for (const std::string& word : words) name += (name.empty() ? "" : " ") + word;
+  const command* wanted = find(known, words);
+  if (wanted && words.empty()) {
+    command_table table = wanted->table;
+    table.name = "troupe " + table.name;
+    emit(internal::help_text(table));
+    return internal::exit_ok;
+  }
+  const std::vector<command> several = family(known, name);
+  if (several.empty()) return unknown(known, name);
+  emit(overview(several));
+  return internal::exit_ok;
+}
+
+}  // namespace
+
 int dispatch(const std::vector<command>& known, std::vector<std::string> words) {
+  const auto asks = [](const std::string& word) { return word == "--help" || word == "-h" || word == "help"; };
   if (words.empty()) {
     std::cerr << overview(known);
     return internal::exit_usage;
   }
-  if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
-    std::cout << overview(known);
+  if (asks(words[0])) {
+    words.erase(words.begin());
+    if (!words.empty()) return help_of(known, std::move(words));
+    emit(overview(known));
     return internal::exit_ok;
   }
   if (words[0] == "--version") words[0] = "version";
-  std::string name = words[0];
+  const std::string name = words[0];
   const command* wanted = find(known, words);
   if (!wanted) {
-    std::cerr << "troupe: unknown command \"" << name << "\"\n\n" << overview(known);
+    const std::vector<command> several = family(known, name);
+    if (several.empty()) return unknown(known, name);
+    if (words.size() == 2 && asks(words[1])) return help_of(known, {name});
+    if (words.size() > 1) return unknown(known, name + " " + words[1]);
+    std::cerr << overview(several);
     return internal::exit_usage;
   }
   command_table table = wanted->table;
   table.name = "troupe " + table.name;
   auto parsed = internal::parse_command(table, std::move(words));
   if (!parsed.values) {
-    (parsed.status == internal::exit_ok ? std::cout : std::cerr) << parsed.text;
+    if (parsed.status == internal::exit_ok) emit(parsed.text);
+    else std::cerr << parsed.text;
     return parsed.status;
   }
   return wanted->run(*parsed.values);

@@ -1,4 +1,7 @@
+#include <algorithm>
 #include <iostream>
+#include <iterator>
+#include <string_view>
 
 #include "troupe/output.hpp"
 #include "troupe/session.hpp"
@@ -8,6 +11,11 @@ namespace {
 
 int run(const parsed_options& given) {
   map asked;
+  static constexpr std::string_view keys[] = {"id", "queue", "memory", "reductions"};
+  if (given.has("sort") && std::find(std::begin(keys), std::end(keys), given.text("sort")) == std::end(keys)) {
+    std::cerr << "troupe ps: --sort: id, queue, memory or reductions expected, not \"" << given.text("sort") << "\"\n";
+    return internal::exit_usage;
+  }
   if (given.has("sort")) asked.emplace_back(value("sort"), value(given.text("sort")));
   if (given.has("name")) asked.emplace_back(value("name"), value(given.text("name")));
   asked.emplace_back(value("limit"), value(given.count("limit", 1000)));

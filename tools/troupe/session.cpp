@@ -19,11 +19,10 @@
 namespace troupe::tool {
 namespace {
 
-// Of the dial: nobody there, no answer, or gone in between is not reachable; what answered and said no is refused.
+// Of the dial: nobody there, or gone in between, is not reachable; no answer is not in time; who said no has refused.
 int dial_status(const error& why) {
   switch (why.code()) {
     case errc::unsupported: return internal::exit_refused;
-    case errc::timeout:
     case errc::closed:
     case errc::shutting_down: return internal::exit_unreachable;
     default: return internal::exit_code(why);
