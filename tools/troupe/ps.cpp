@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdio>
 #include <iostream>
 #include <iterator>
 #include <string_view>
@@ -8,6 +9,14 @@
 
 namespace troupe::tool {
 namespace {
+
+// A process that holds its worker, and how long it has: "running 3.2 s".
+std::string status_of(const value& each) {
+  const value* held = each.find("held");
+  char time[32] = "";
+  if (held && held->number()) std::snprintf(time, sizeof time, " %.1f s", *held->number());
+  return plain_at(each, "status") + time;
+}
 
 int run(const parsed_options& given) {
   map asked;
@@ -22,7 +31,7 @@ int run(const parsed_options& given) {
   return ask_and_show("ps", given, "troupe.ps", {value(std::move(asked))}, [](const value& found) {
     table shown({"PID", "NAME", "ENTRY", "STATUS", "QUEUE", "MEMORY", "REDUCTIONS"});
     for (const value& each : found.items() ? *found.items() : list()) {
-      shown.row({plain_at(each, "pid"), plain_at(each, "name"), plain_at(each, "entry"), plain_at(each, "status"),
+      shown.row({plain_at(each, "pid"), plain_at(each, "name"), plain_at(each, "entry"), status_of(each),
                  plain_at(each, "queue"), plain_at(each, "memory"), plain_at(each, "reductions")});
     }
     return shown.text();
@@ -40,6 +49,7 @@ command ps_command() {
       with_session({{"--sort", takes::text, "KEY", "id (if not said), queue, memory or reductions: the largest first"},
                     {"-n,--limit", takes::count, "N", "at most so many; 1000 if not said"},
                     {"--name", takes::text, "GLOB", "only those whose registered name fits: 'exercise.*'"}});
+  rows.notes = "A time behind the status: so long that process has held its worker in one go.";
   rows.example = "troupe ps exercise --sort memory --limit 10";
   return {std::move(rows), run};
 }

@@ -13,7 +13,10 @@ int run_send(const parsed_options& given) {
 
 int run_exit(const parsed_options& given) {
   list asked{parse_argument(given.text("PROCESS"))};
-  if (given.has("REASON")) asked.push_back(parse_argument(given.text("REASON")));
+  if (given.has("REASON") || given.has("force")) {
+    asked.push_back(given.has("REASON") ? parse_argument(given.text("REASON")) : value());
+  }
+  if (given.has("force")) asked.emplace_back(true);
   return ask_and_show("exit", given, "troupe.exit", std::move(asked), nothing);
 }
 
@@ -37,7 +40,7 @@ command exit_command() {
   rows.arguments = {node_argument(),
                     {"PROCESS", "a registered name or a pid"},
                     {"REASON", "JSON or a text; kill if not said", false}};
-  rows.options = with_session({});
+  rows.options = with_session({{"--force", takes::nothing, "", "also one of the node's own, as troupe.global"}});
   rows.example = "troupe exit exercise exercise.user\ntroupe exit exercise exercise.user shutdown";
   return {std::move(rows), run_exit};
 }

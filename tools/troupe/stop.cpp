@@ -20,6 +20,8 @@ namespace {
 using namespace std::chrono_literals;
 using steady_time = std::chrono::steady_clock;
 
+constexpr duration whole_patience = 35s;
+
 // A process of the operating system that still runs; a zombie has ended, whoever forgot to wait for it.
 bool runs(std::int64_t os_pid) {
   std::ifstream in("/proc/" + std::to_string(os_pid) + "/stat");
@@ -72,6 +74,29 @@ void let_signals_end_us() {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
+// What the node is asked, and whether it has taken it. The node may be gone before its answer is: what counts is that
+// it goes.
+int ask(const parsed_options& given) {
+  int status = internal::exit_ok;
+  auto here = session::open("stop", given, status);
+  if (!here) return status;
+  auto asked = here->ask("troupe.stop", {value("asked by `troupe stop`")});
+  if (asked || asked.error() == errc::noconnection || asked.error() == errc::closed ||
+      asked.error() == errc::shutting_down) {
+    return internal::exit_ok;
+  }
+  return here->fail(asked.error());
+}
+
+// A node of this host that does not take the request is told by the system, which needs none of its workers. One that
+// says no is left alone.
+bool tell_by_signal(const internal::local_node& of, bool visible, int status) {
+  if (!visible || (status != internal::exit_timeout && status != internal::exit_unreachable)) return false;
+  if (kill(static_cast<pid_t>(of.os_pid), SIGTERM) != 0) return false;
+  std::cerr << "troupe stop: " << of.name << " (os pid " << of.os_pid << ") does not take the request; sent SIGTERM\n";
+  return true;
+}
+
 int run(const parsed_options& given) {
   auto name = complete_node_name(given.text("NODE"));
   if (!name) {
@@ -83,21 +108,14 @@ int run(const parsed_options& given) {
   if (!entry && entry.error() == errc::noproc) return report(given, *name, "was not running");
   if (!entry) return complain("stop", entry.error());
   const bool visible = holds_lock(entry->os_pid, entry->lock);
-  const duration limit = given.time("timeout", 35s);
-  const time_point began = system_clock()->now();
-  int status = internal::exit_ok;
-  {
-    auto here = session::open("stop", given, status);
-    if (here) {
-      auto asked = here->ask("troupe.stop", {value("asked by `troupe stop`")});
-      // The node may be gone before its answer is: what counts is that it goes.
-      if (!asked && asked.error() != errc::noconnection && asked.error() != errc::closed &&
-          asked.error() != errc::shutting_down) {
-        status = here->fail(asked.error());
-      }
-    }
-  }
+  const duration limit = given.time("timeout", whole_patience);
+  time_point began = system_clock()->now();
+  int status = ask(given);
   let_signals_end_us();
+  if (status != internal::exit_ok && !name_is_free(*entry) && tell_by_signal(*entry, visible, status)) {
+    status = internal::exit_ok;
+    began = system_clock()->now();
+  }
   if (status != internal::exit_ok && !given.has("kill"))
     return name_is_free(*entry) ? report(given, *name, "stopped") : status;
   duration left = std::max<duration>(limit - (system_clock()->now() - began), 0s);
@@ -128,7 +146,9 @@ command stop_command() {
   for (option_row& row : rows.options) {
     if (std::string_view(row.name) == "--timeout") row.help = "how long it may take; 35s if not said";
   }
-  rows.notes = "Exit code 0 too when no such node runs. 4: it was asked and has not ended in time.";
+  rows.notes =
+      "A node of this host that does not take the request within 5 s, or --timeout, gets SIGTERM.\n"
+      "Exit code 0 too when no such node runs. 4: it was asked and has not ended in time.";
   rows.example = "troupe stop exercise --timeout 1m";
   return {std::move(rows), run};
 }

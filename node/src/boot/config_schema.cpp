@@ -159,7 +159,7 @@ const config_schema& node_config_schema() {
     keys.text("node.run_directory", "",
               "where nodes of this host find each other; empty: TROUPE_RUN_DIR, else /run/troupe for root, "
               "XDG_RUNTIME_DIR/troupe or /tmp/troupe-UID for others");
-    keys.integer("node.workers", 0, "threads that run processes; 0: one less than there are cores").between(0, 1024);
+    keys.integer("node.workers", 0, "threads that run processes; 0: one less than cores, at least 2").between(0, 1024);
     keys.integer("node.max_processes", 1 << 22, "most processes at a time").between(16, 1 << 28);
     keys.integer("node.mailbox_limit", 0, "most waiting messages of a process; 0: no limit").at_least(0);
     keys.time("node.stall_after", 100ms, "a process that holds its worker longer is reported while it does; 0s: never")

@@ -34,7 +34,9 @@ result<void> offer_own_functions(catalogue& offers) {
   return {};
 }
 
-unsigned default_workers() { return std::max(2u, std::thread::hardware_concurrency()) - 1; }
+// One processor is for the network and what the system does; but one process that holds its worker, however long, must
+// not be all that runs.
+unsigned default_workers() { return std::max(3u, std::thread::hardware_concurrency()) - 1; }
 
 // ZeroMQ's own. A handshake of CURVE holds one of them for two milliseconds, in which its other connections wait.
 unsigned io_threads(bool encrypting) { return encrypting && std::thread::hardware_concurrency() >= 4 ? 2 : 1; }

@@ -24,6 +24,7 @@
 #include "dist/distribution.hpp"
 #include "observe/log_writer.hpp"
 #include "runtime/core.hpp"
+#include "runtime/own.hpp"
 #include "sched/scheduler.hpp"
 
 namespace troupe {
@@ -33,6 +34,13 @@ using namespace internal;
 
 // What somebody's code has thrown, in words. Inside a handler.
 std::string thrown_text() { return detail::reason_of(std::current_exception()).text(); }
+
+task<> feed_watchdog(process& self, readiness* ready, duration every) {
+  for (;;) {
+    ready->alive();
+    (void)co_await self.receive(every);
+  }
+}
 
 // That somebody wants this program to stop, and why. Thread-safe; `fd` wakes the main thread.
 class stop_wish {
@@ -190,20 +198,15 @@ class program {
     return exit_ok;
   }
 
-  // A process, so that a node whose workers are all held is not called alive.
+  // By one of the node's own processes, as tools are answered: a node that can be asked is alive.
   result<void> start_watchdog() {
     const duration every = ready_.watchdog();
     if (every <= duration::zero()) return {};
     spawn_options how;
     how.name = "troupe.watchdog";
     how.entry = "troupe.watchdog";
-    auto feed = [&ready = ready_, every](process& self) -> task<> {
-      for (;;) {
-        ready.alive();
-        (void)co_await self.receive(every);
-      }
-    };
-    auto made = spawn(*node_, std::move(how), feed);
+    auto made = detail::spawn_own(detail::own_kind::pillar, node_->core(), nullptr, std::move(how), &feed_watchdog,
+                                  &ready_, every);
     if (!made) return made.error();
     return {};
   }

@@ -1,7 +1,8 @@
 #include "boot/user.hpp"
 
 #include <troupe/io.hpp>
-#include <troupe/spawn.hpp>
+
+#include "runtime/own.hpp"
 
 #include "otp/strangers.hpp"
 
@@ -54,9 +55,9 @@ result<void> start_user(node& n) {
   how.name = "user";
   how.entry = "troupe.user";
   how.mailbox_limit = most_waiting;
-  auto made = spawn(n, std::move(how), user_loop);
+  auto made = detail::spawn_own(detail::own_kind::pillar, n.core(), nullptr, std::move(how), &user_loop);
   if (!made) return made.error();
-  n.core().set_default_leader(*made);
+  n.core().set_default_leader(made->process);
   return {};
 }
 

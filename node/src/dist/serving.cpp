@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/own.hpp"
 #include "runtime/remote_support.hpp"
 
 namespace troupe::internal {
@@ -93,6 +94,23 @@ result<void> check_arguments(const catalogue_entry& entry, const value& argument
   return entry.accepts ? entry.accepts(arguments) : result<void>();
 }
 
+// What tools ask is the node's own work, which users' processes do not hold up. Not the scripts, and not what calls
+// back into the program: these are users' slices.
+bool is_own(const catalogue_entry& entry) noexcept {
+  const std::string_view name = entry.name;
+  return name.starts_with("troupe.") && !name.starts_with("troupe.lua") && name != "troupe.config_set";
+}
+
+template <class Body, class... Args>
+result<spawned> start_work_of(const catalogue_entry& entry, detail::core& core, process* parent,
+                              spawn_options&& options, Body* body, Args&&... args) {
+  if (is_own(entry)) {
+    return detail::spawn_own(detail::own_kind::worker, core, parent, std::move(options), body,
+                             std::forward<Args>(args)...);
+  }
+  return detail::spawn_in(core, parent, std::move(options), body, std::forward<Args>(args)...);
+}
+
 }  // namespace
 
 std::size_t argument_count(const value& arguments) noexcept {
@@ -126,8 +144,8 @@ void serve_rpc(detail::core& core, work_order order, std::shared_ptr<std::atomic
   spawn_options options;
   options.group_leader = order.leader;
   options.entry = entry->name.c_str();
-  auto made = detail::spawn_in(core, nullptr, std::move(options), &run_rpc, entry, std::move(order.arguments),
-                               std::move(call), counted(std::move(running)));
+  auto made = start_work_of(*entry, core, nullptr, std::move(options), &run_rpc, entry, std::move(order.arguments),
+                            std::move(call), counted(std::move(running)));
   if (made) return;
   if (call && order.from) {  // not even a process for it
     call.peek()->replied = true;
@@ -145,7 +163,7 @@ result<spawned> serve_spawn(detail::core& core, const work_order& order, process
   options.entry = entry->name.c_str();
   options.link = parent && order.link;
   options.monitor = parent && order.watch;
-  return detail::spawn_in(core, parent, std::move(options), &run_entry, entry, order.arguments, held);
+  return start_work_of(*entry, core, parent, std::move(options), &run_entry, entry, order.arguments, held);
 }
 
 void release_held(detail::core& core, pid child) {

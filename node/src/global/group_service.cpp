@@ -6,6 +6,7 @@
 
 #include "global/group_keeper.hpp"
 #include "global/membership.hpp"
+#include "runtime/own.hpp"
 
 namespace troupe::internal {
 namespace {
@@ -47,8 +48,8 @@ void group_service::respawn() {
     spawn_options options;
     options.entry = groups_name;
     auto life = std::make_shared<std::atomic<int>>(group_keeper_guard::starting);
-    auto made =
-        detail::spawn_in(core_, nullptr, std::move(options), &keep_groups, this, group_keeper_guard(this, life));
+    auto made = detail::spawn_own(detail::own_kind::pillar, core_, nullptr, std::move(options), &keep_groups, this,
+                                  group_keeper_guard(this, life));
     // No process: the node is stopping, or full. Its own table goes on; nobody tells the other nodes.
     if (!made || life->exchange(group_keeper_guard::running) != group_keeper_guard::gone) return;
   }

@@ -4,6 +4,7 @@
 
 #include "global/keeper.hpp"
 #include "global/messages.hpp"
+#include "runtime/own.hpp"
 
 namespace troupe::internal {
 
@@ -17,13 +18,13 @@ global_service::~global_service() {
   if (network_) network_->unwatch(*this);
 }
 
-result<void> global_service::start(node& where) {
+result<void> global_service::start() {
   spawn_options options;
   options.name = keeper_name;
   options.entry = keeper_name;
-  auto made = spawn(where, std::move(options), &keep_global, this);
+  auto made = detail::spawn_own(detail::own_kind::pillar, core_, nullptr, std::move(options), &keep_global, this);
   if (!made) return made.error();
-  keeper_ = *made;
+  keeper_ = made->process;
   core_.set_directory(this);
   network_ = core_.find<distribution>();
   // Hidden nodes and tools have names of their own, and no part in the cluster's.
@@ -140,7 +141,7 @@ void global_service::probe(const std::string& id) {
 
 result<global_service*> start_global(node& where) {
   global_service& made = where.core().attach(std::make_unique<global_service>(where.core()));
-  if (auto started = made.start(where); !started) return started.error();
+  if (auto started = made.start(); !started) return started.error();
   return &made;
 }
 

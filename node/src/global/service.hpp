@@ -17,7 +17,7 @@ class global_service final : public detail::service, public detail::name_directo
  public:
   explicit global_service(detail::core& core);
   ~global_service() override;
-  [[nodiscard]] result<void> start(node& where);
+  [[nodiscard]] result<void> start();
 
   // The replica's answer, without network. errc::noproc when it has none.
   [[nodiscard]] result<pid> whereis(std::string_view key) override;

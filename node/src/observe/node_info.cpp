@@ -5,7 +5,7 @@
 #include "observe/log_writer.hpp"
 #include "observe/network_info.hpp"
 #include "observe/observer.hpp"
-#include "runtime/core.hpp"
+#include "runtime/own.hpp"
 #include "sched/scheduler.hpp"
 
 #include <unistd.h>
@@ -40,6 +40,22 @@ value counters_of(detail::core_counters& from) {
                  {"not_understood", count(from.not_understood)},
                  {"timers_skipped", count(from.timers_skipped)},
                  {"print_dropped", count(from.print_dropped)}});
+}
+
+// Who holds which thread, and since when: what runs a moment is no news.
+value holders_of(detail::core& home) {
+  constexpr duration told_after = std::chrono::milliseconds(50);
+  list out;
+  for (const detail::holding& one : detail::holders(home)) {
+    if (one.held < told_after) continue;
+    const bool lane = one.worker == home.scheduler().workers();
+    out.push_back(map_of({{"worker", lane ? value("lane") : value(one.worker)},
+                          {"pid", one.about.id},
+                          {"name", value(home.name_of(one.about.id))},
+                          {"entry", value(one.about.entry)},
+                          {"seconds", std::chrono::duration<double>(one.held).count()}}));
+  }
+  return value(std::move(out));
 }
 
 value log_of(const log_sink* sink) {
@@ -98,6 +114,7 @@ value node_info(node& where) {
                  {"max_processes", home.options().max_processes},
                  {"memory", resident_bytes()},
                  {"workers", home.scheduler().workers()},
+                 {"held", holders_of(home)},
                  {"crash_reports", watching ? value(watching->crash_reports()) : value(0)},
                  {"counters", counters_of(home.counters())},
                  {"log", log_of(home.log())},

@@ -1,5 +1,7 @@
 #include "observe/observer.hpp"
 
+#include "runtime/own.hpp"
+
 namespace troupe::internal {
 
 observer::observer(detail::core& home) : home_(home), tracing_(home), started_(home.clock().now()) {}
@@ -12,8 +14,21 @@ observer& attach_observer(detail::core& home) {
   return out;
 }
 
+// Others wait for what it does, and nobody else does it: better a node that is seen to go than one that hangs.
+static void pillar_ended(detail::core& home, process& self, const exit_reason& reason) {
+  const std::string name = self.name();
+  if (name == "troupe.groups") return;  // starts anew by itself, from its table
+  auto* stopper = home.find<detail::node_stopper>();
+  logger(home.log())
+      .critical(stopper ? "a process that the node rests on has ended: the node goes down"
+                        : "a process that the node rests on has ended: the program should end this node",
+                {{"name", value(name)}, {"reason", reason.term()}});
+  if (stopper) stopper->request_stop(name + " ended: " + reason.text());
+}
+
 void observer::exited(process& self, const exit_reason& reason) {
   tracing_.exited(self, reason);
+  if (!home_.stopping() && detail::is_pillar(home_, self.id())) pillar_ended(home_, self, reason);
   // As in OTP no report says that a process was killed or that a link's node is gone: the supervisor's does.
   const bool expected =
       reason.is_planned() || reason.term() == value("killed") || reason.term() == value("noconnection");

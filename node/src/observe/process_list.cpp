@@ -2,7 +2,7 @@
 #include <troupe/node.hpp>
 
 #include "observe/glob.hpp"
-#include "runtime/core.hpp"
+#include "runtime/own.hpp"
 
 #include <algorithm>
 #include <unordered_map>
@@ -11,6 +11,8 @@ namespace troupe::inspect {
 namespace {
 
 using key = process_list_options::key;
+
+constexpr duration told_after = std::chrono::milliseconds(50);  // that a process holds its worker
 
 // What sorting needs, small: there may be a million of them.
 struct candidate {
@@ -35,14 +37,17 @@ bool before(const candidate& a, const candidate& b) noexcept {
              : a.id.id() < b.id.id();
 }
 
-value shown(const detail::process_summary& of, const std::string& name) {
-  return map_of({{"pid", of.id},
-                 {"name", name},
-                 {"entry", value(of.entry)},
-                 {"status", value(detail::to_string(of.status))},
-                 {"queue", of.queued},
-                 {"memory", of.memory},
-                 {"reductions", of.reductions}});
+// `held`: how long it has had its worker, when that is long.
+value shown(const detail::process_summary& of, const std::string& name, value held) {
+  value out = map_of({{"pid", of.id},
+                      {"name", name},
+                      {"entry", value(of.entry)},
+                      {"status", value(detail::to_string(of.status))},
+                      {"queue", of.queued},
+                      {"memory", of.memory},
+                      {"reductions", of.reductions}});
+  if (!held.is_nil()) out.entries()->emplace_back(value("held"), std::move(held));
+  return out;
 }
 
 }  // namespace
@@ -82,13 +87,20 @@ task<list> processes(process& self, process_list_options options) {
   }
   std::sort_heap(best.begin(), best.end(), before);
 
+  std::unordered_map<pid, duration> holders;
+  for (const detail::holding& one : detail::holders(home)) {
+    if (one.held >= told_after) holders.emplace(one.about.id, one.held);
+  }
   list out;
   out.reserve(best.size());
   for (const candidate& one : best) {
     const auto seen = home.summary(one.id);
     if (!seen) continue;  // it has ended meanwhile
     const auto name = names.find(one.id);
-    out.push_back(shown(*seen, name == names.end() ? std::string() : name->second));
+    const auto holds = holders.find(one.id);
+    out.push_back(
+        shown(*seen, name == names.end() ? std::string() : name->second,
+              holds == holders.end() ? value() : value(std::chrono::duration<double>(holds->second).count())));
   }
   co_return out;
 }

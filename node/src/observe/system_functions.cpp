@@ -12,6 +12,7 @@
 #include "observe/observer.hpp"
 #include "observe/registry_watch.hpp"
 #include "observe/trace_process.hpp"
+#include "runtime/own.hpp"
 
 namespace troupe::internal {
 namespace {
@@ -169,10 +170,18 @@ answer stop(process& self, list given) {
   co_return value(true);
 }
 
+constexpr const char* guarded_text =
+    " belongs to the node, which may go down with it: troupe exit --force, or true as third argument";
+
 answer exit(process& self, list given) {
   auto target = inspect::find_process(self.node(), given[0]);
   if (!target) co_return target.error();
-  self.exit(*target, given[1].is_nil() ? exit_reason::kill() : exit_reason(std::move(given[1])));
+  const bool* force = given[2].boolean();
+  if (!force && !given[2].is_nil()) co_return bad_argument(3, "true or false", given[2]);
+  exit_reason reason = given[1].is_nil() ? exit_reason::kill() : exit_reason(std::move(given[1]));
+  if (force && *force) self.node().exit(*target, std::move(reason));
+  else if (detail::is_pillar(self.core(), *target)) co_return error(errc::not_allowed, target->text() + guarded_text);
+  else self.exit(*target, std::move(reason));
   co_return value(true);
 }
 
@@ -260,8 +269,10 @@ void offer_system_functions(catalogue& offers) {
   offer("functions", {"text"}, "list", functions, "functions(prefix): what this node offers");
   offer("whereis", {"text"}, "pid", whereis, "whereis(name): the pid under a registered name");
   offer("stop", {"text"}, "boolean", stop, "stop(why): asks the node's program to stop in order");
-  offer("exit", {"any", "any"}, "boolean", exit,
-        "exit(process, reason): sends an exit signal; \"kill\" when no reason is given");
+  offer(
+      "exit", {"any", "any", "boolean"}, "boolean", exit,
+      "exit(process, reason, force): sends an exit signal; \"kill\" when no reason is given. The node's own processes "
+      "obey it only with force");
   offer("send", {"any", "any"}, "boolean", send, "send(process, message)");
   offer("logs", {"integer"}, "list", logs, "logs(n): the last lines of the log, 100 when not said");
   offer("log_level", {"text"}, "text", log_level_of, "log_level(level): tells the log's level, or sets it");

@@ -4,6 +4,7 @@
 
 #include "observe/observer.hpp"
 #include "otp/strangers.hpp"
+#include "runtime/own.hpp"
 
 namespace troupe::internal {
 
@@ -58,11 +59,12 @@ result<session> start(process& self, spec what) {
   spawn_options options;
   options.entry = "troupe.trace";
   options.group_leader = self.group_leader();
-  auto spawned = spawn(self.node(), std::move(options), internal::run_trace_session, *prepared);
+  auto spawned = detail::spawn_own(detail::own_kind::worker, self.core(), nullptr, std::move(options),
+                                   &internal::run_trace_session, *prepared);
   if (!spawned) return spawned.error();
-  (*prepared)->process(*spawned);
+  (*prepared)->process(spawned->process);
   session out;
-  out.process = *spawned;
+  out.process = spawned->process;
   out.matched = watching->tracing().open(*prepared);
   return out;
 }

@@ -249,7 +249,7 @@ class RandomTree : public SupervisionRandom, public ::testing::WithParamInterfac
           child_spec spec = child("w" + std::to_string(made++), restart,
                                   dice() % 2 ? restart_backoff{first_pause, longest_pause} : restart_backoff{});
           (void)run<result<std::optional<pid>>>([&](process& self) -> task<result<std::optional<pid>>> {
-            auto got = co_await start_child(self, top, std::move(spec));
+            auto got = co_await start_child(self, top, spec);
             co_return got;
           });
           break;
