@@ -77,7 +77,8 @@ TEST_F(Daemon, ItsStandardErrorStaysTheLog) {
   ASSERT_GT(os_pid, 0);
   std::filesystem::rename(log(), log() + ".moved");
   kill(os_pid, SIGHUP);  // it logs that
-  ASSERT_TRUE(wait_until([&] { return read_file(log()).find("SIGHUP") != std::string::npos; }));
+  ASSERT_TRUE(wait_until(
+      [&] { return std::filesystem::exists(log()) && read_file(log()).find("SIGHUP") != std::string::npos; }));
   EXPECT_EQ(opened(os_pid, 1), log());
   EXPECT_EQ(opened(os_pid, 2), log());
   EXPECT_EQ(tool({"stop", "sample"}).exit_code, 0);

@@ -93,8 +93,11 @@ TEST_F(ReleaseShell, ASecondSignalDoesNotWait) {
   auto shell = open({"--set", "sample.slow_stop=1h"});
   ASSERT_EQ(kill(shell->pid(), SIGTERM), 0);
   ASSERT_TRUE(wait_until([&] { return log_text().find("stopping") != std::string::npos; }));
-  ASSERT_EQ(kill(shell->pid(), SIGTERM), 0);
-  EXPECT_TRUE(shell->wait_text("sample@localhost: killed")) << shell->shown().text();
+  // Within two seconds it is the same wish; one that comes later ends the node.
+  EXPECT_TRUE(wait_until([&] {
+    static_cast<void>(kill(shell->pid(), SIGTERM));
+    return shell->shown().text().find("sample@localhost: killed") != std::string::npos;
+  })) << shell->shown().text();
   EXPECT_EQ(shell->wait_exit(), 0);
   EXPECT_EQ(tool({"ping", "sample"}).exit_code, 3);
 }

@@ -141,6 +141,7 @@ class attendant {
 
   void told(int number, phase now, pid_t child) {
     if (number == SIGINT && now != phase::start) return;  // the shell has it too; a stop is under way
+    if (now_) return;  // the node is ended by force already: whoever goes on asking must not end who does that
     hung_up_ = hung_up_ || number == SIGHUP;
     // As with the program itself: the first asks for an orderly end, one that comes two seconds later or more for one
     // at once. What comes sooner is the same wish, arrived twice.

@@ -189,7 +189,9 @@ void distribution::arrived_order(const peer_ptr& p, work_order& order) {
   if (order.what == op::rpc) {
     counters_.rpc_served.fetch_add(1, std::memory_order_relaxed);
     // So many at once of one node: more would keep everybody else waiting, and their memory is not small.
-    if (p->serving->load(std::memory_order_relaxed) >= options_.rpcs_at_once) {
+    // A cast is told to nobody when it is refused, so a burst of them may be longer.
+    const std::size_t most = order.from ? options_.rpcs_at_once : 8 * options_.rpcs_at_once;
+    if (p->serving->load(std::memory_order_relaxed) >= most) {
       counters_.rpc_refused.fetch_add(1, std::memory_order_relaxed);
       if (order.from) {
         core_.answer_call(

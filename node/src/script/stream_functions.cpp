@@ -8,6 +8,7 @@
 #include "script/task_order.hpp"
 
 #include "otp/task_messages.hpp"
+#include "runtime/core.hpp"
 
 #include <new>
 
@@ -32,7 +33,9 @@ struct held_stream {
   // Ends what runs, as a C++ stream does, but without its owner.
   ~held_stream() {
     for (auto& running : state->under_way()) {
-      node->send(detail::worker_of(*running.call), task_end());
+      detail::envelope* order = detail::make_envelope<task_end>(detail::signal::message);
+      order->from = owner;  // a keeper takes it from nobody else
+      node->core().deliver(detail::worker_of(*running.call), order);
       detail::abandon(*running.call);
     }
     state->under_way().clear();
