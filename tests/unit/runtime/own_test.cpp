@@ -78,6 +78,8 @@ TEST_F(Own, AnswersWithinASecondWhileAllWorkersAreHeld) {
   })) << "who holds which worker is seen";
   EXPECT_EQ(held, 2);
   go = true;
+  // They look at what lies on this stack.
+  EXPECT_TRUE(wait_until([&] { return std::ranges::none_of(holders, [&](pid one) { return node_->exists(one); }); }));
 }
 
 TEST_F(Own, APillarObeysNoProcess) {
