@@ -48,10 +48,10 @@ struct node_options {
   bool wait_optional = false;
   troupe::plain_text plain_text = troupe::plain_text::on_loopback;  // where tcp may go without encryption
   std::string cookie;                                               // empty: only the control key opens this node
-  std::filesystem::path run_directory;  // empty: TROUPE_RUN_DIR, /run/troupe, /tmp/troupe-UID
+  std::filesystem::path run_directory;  // empty: where TROUPE_RUN_DIR or the user's default says
   std::string application, version;     // what tools show
   catalogue offers;
-  unsigned workers = 0;  // 0: cores - 1, at least one
+  unsigned workers = 0;  // 0: cores - 1, at least two
   std::size_t max_processes = 1u << 22;
   std::size_t mailbox_limit = 0;  // messages; 0: unbounded but counted
   limits wire;
