@@ -59,8 +59,6 @@ struct distribution_options {
   std::size_t rpcs_at_once = 8192;  // that run for one peer: more are answered overloaded
   std::size_t told_at_once = 1024;  // nodes that others have told of and that are neither met nor given up
   std::size_t dials_at_once = 32;   // of nodes that others have told of
-  // Where others can dial this node, told instead of `listen`: behind NAT, in containers, or by name.
-  std::vector<bus::endpoint> advertise;
 };
 
 struct distribution_counters {

@@ -194,10 +194,8 @@ void distribution::say_unreached(const peer& p, const peer* teller) const {
                 {"reason", p.last_failure.message()}});
 }
 
-// What listens on every address is told by those of this host; a list that is configured is told as it stands.
-std::vector<bus::endpoint> distribution::own_endpoints() const {
-  return options_.advertise.empty() ? with_interfaces(endpoints_) : options_.advertise;
-}
+// What listens on every address is told by those of this host.
+std::vector<bus::endpoint> distribution::own_endpoints() const { return with_interfaces(endpoints_); }
 
 void distribution::want(const peer_ptr& p, wish how) {
   std::lock_guard lock(p->mutex);

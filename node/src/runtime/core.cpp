@@ -298,11 +298,6 @@ pid core::holdable() noexcept {
   return self->id();
 }
 
-bool core::held() noexcept {
-  process* self = running_process();
-  return self && (process_private::held(*self) || (process_private::flags(*self) & process_private::doomed));
-}
-
 bool core::hold() noexcept {
   auto& held = process_private::held(*running_process());
   if (held == std::numeric_limits<std::remove_cvref_t<decltype(held)>>::max()) return false;

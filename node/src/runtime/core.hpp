@@ -150,8 +150,7 @@ class core {
   // The process that runs on this thread, when it may be parked (when_full); `hold` parks it at its next wait, until
   // it gets as many `relieved`. For the router.
   [[nodiscard]] static pid holdable() noexcept;
-  [[nodiscard]] static bool held() noexcept;  // or it must end
-  static bool hold() noexcept;                // false: by as many nodes as can be counted already
+  static bool hold() noexcept;  // false: by as many nodes as can be counted already
   // It went on without waiting until too much lay here: it ends at its next wait, trapping exits or not, and what it
   // sends to other nodes from now on is refused (`overran`), so that nothing follows what was lost.
   static void overrun(const exit_reason& why);
