@@ -102,8 +102,9 @@ void emit_printed(std::string_view text) {
 }
 
 void guard_standard_error() {
-  static escaping_buffer buffer;
-  std::cerr.rdbuf(&buffer);
+  // Never destroyed: the standard library flushes std::cerr after the last static object of ours is gone.
+  static auto* const buffer = new escaping_buffer;
+  std::cerr.rdbuf(buffer);
 }
 
 void emit_json(const value& what) { emit(internal::to_json(what) + "\n"); }
