@@ -23,15 +23,22 @@ function(expect pattern what)
 endfunction()
 
 file(REMOVE_RECURSE ${WORK})
-# The README's program is built and run as it stands there, in a project that is changed below.
+# The README's program and project are built and run as they stand there; a release of the program is made in another
+# project, which is changed below.
 file(READ ${README} readme)
-string(REGEX MATCH "```cpp\n(#include <troupe/troupe.hpp>.*)" found "${readme}")
-string(FIND "${CMAKE_MATCH_1}" "```" end)
-if(end LESS 1)
-  message(FATAL_ERROR "${README} shows no program that includes troupe/troupe.hpp")
-endif()
-string(SUBSTRING "${CMAKE_MATCH_1}" 0 ${end} program)
-file(WRITE ${WORK}/counter.cpp "${program}")
+function(take_block begin file)
+  string(FIND "${readme}" "${begin}" at)
+  if(at LESS 0)
+    message(FATAL_ERROR "${README} shows no block that begins so:\n${begin}")
+  endif()
+  string(SUBSTRING "${readme}" ${at} -1 rest)
+  string(REGEX REPLACE "^```[a-z]+\n" "" rest "${rest}")
+  string(FIND "${rest}" "```" end)
+  string(SUBSTRING "${rest}" 0 ${end} block)
+  file(WRITE ${file} "${block}")
+endfunction()
+take_block("```cpp\n#include <troupe/troupe.hpp>" ${WORK}/readme/main.cpp)
+take_block("```cmake\ncmake_minimum_required" ${WORK}/readme/CMakeLists.txt)
 file(COPY ${PROJECT}/ DESTINATION ${WORK}/project)
 # Nodes of its own: those of whoever runs this are not met.
 foreach(folder IN ITEMS run home)
@@ -43,7 +50,7 @@ set(environment ${CMAKE_COMMAND} -E env --unset=TROUPE_COOKIE TROUPE_RUN_DIR=${W
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
 run(${CMAKE_COMMAND} -S ${WORK}/project -B ${WORK}/build -G ${GENERATOR} -D CMAKE_PREFIX_PATH=${WORK}/prefix
   -D CMAKE_CXX_COMPILER=${COMPILER} -D CMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER} -D CMAKE_BUILD_TYPE=${TYPE}
-  -D WITH_NODE=${WITH_NODE} -D COUNTER=${WORK}/counter.cpp)
+  -D WITH_NODE=${WITH_NODE} -D COUNTER=${WORK}/readme/main.cpp)
 run(${CMAKE_COMMAND} --build ${WORK}/build)
 run(${WORK}/build/values)
 expect("apples" values)
@@ -53,8 +60,11 @@ if(WITH_NODE)
   expect("^hello, world\n$" greeter)
 
   # As the README says it.
+  run(${CMAKE_COMMAND} -S ${WORK}/readme -B ${WORK}/readme/build -G ${GENERATOR} -D CMAKE_PREFIX_PATH=${WORK}/prefix
+    -D CMAKE_CXX_COMPILER=${COMPILER} -D CMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER})
+  run(${CMAKE_COMMAND} --build ${WORK}/readme/build)
   set(troupe ${environment} ${WORK}/prefix/bin/troupe)
-  run(${environment} ${WORK}/build/counter --name counter --daemon --log-file ${WORK}/counter.log)
+  run(${environment} ${WORK}/readme/build/counter --name counter --daemon --log-file ${WORK}/counter.log)
   run(${troupe} rpc counter counter.add apples 3)
   expect("^3\n$" "rpc counter counter.add apples 3")
   run(${troupe} rpc counter counter.add apples 4)
