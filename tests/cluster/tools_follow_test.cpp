@@ -114,6 +114,26 @@ TEST_F(ToolFollows, ANodeForgetsAKilledTraceWithinASecond) {
   EXPECT_LT(std::chrono::steady_clock::now() - killed, 5s);
 }
 
+TEST_F(ToolFollows, TraceOfNobodySaysSo) {
+  auto node = start_sample();
+  auto refused = tool_in_background({"trace", "sample", "--process", "sample.nobody", "--receive"});
+  EXPECT_EQ(refused->wait_exit(), 1);
+  EXPECT_NE(refused->err().find("nobody is registered as sample.nobody"), std::string::npos) << refused->err();
+  EXPECT_NE(refused->err().find("--wait"), std::string::npos) << refused->err();
+  auto waits = tool_in_background({"trace", "sample", "--process", "sample.nobody", "--receive", "--wait"});
+  ASSERT_TRUE(waits->wait_output("tracing 0 processes")) << waits->err();
+  waits->signal(SIGINT);
+  EXPECT_EQ(waits->wait_exit(), 0) << waits->err();
+
+  auto other = tool_in_background({"trace", "sample", "--process", "sample.counter", "--calls", "nosuch.*"});
+  ASSERT_TRUE(other->wait_output("tracing 1 process")) << other->err();
+  EXPECT_NE(other->err().find("no function that sample@localhost offers fits --calls nosuch.*"), std::string::npos)
+      << other->err();
+  other->signal(SIGINT);
+  EXPECT_EQ(other->wait_exit(), 0) << other->err();
+  EXPECT_EQ(trace_sessions(), 0);
+}
+
 TEST_F(ToolFollows, TraceOfCallsAndWhatTheyReturn) {
   auto node = start_sample();
   auto trace = tool_in_background({"trace", "sample", "-p", "new", "--calls", "sample", "--returns", "--limit", "2"});

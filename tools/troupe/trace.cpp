@@ -50,7 +50,10 @@ void tell_event(const job& what, const trace::event& one) {
   emit((what.json ? internal::to_json(shown) : trace::format(shown, what.how)) + "\n");
 }
 
-void tell_started(const trace::started& begun) {
+void tell_started(const job& what, const trace::started& begun) {
+  for (const std::string& pattern : begun.unoffered)
+    std::cerr << "no function that " << what.node << " offers fits --calls " << pattern << "\n";
+  if (what.json) return;
   std::cerr << "tracing " << begun.matched << (begun.matched == 1 ? " process" : " processes") << "; Ctrl-C ends it\n";
 }
 
@@ -65,6 +68,14 @@ error error_of(const exit_reason& reason) {
     if (errc code = errc_from(*(*items)[0].text()); code != errc::none) return {code, *(*items)[1].text()};
   }
   return {errc::exited, reason.text()};
+}
+
+// Names and globs can be waited for, the pids of ended processes cannot.
+error with_advice(error why, const job& what) {
+  if (why != errc::noproc) return why;
+  const list& asked = *what.spec.find("processes")->items();
+  const bool named = std::any_of(asked.begin(), asked.end(), [](const value& each) { return each.text(); });
+  return named ? error(errc::noproc, why.text() + " (--wait begins all the same)") : why;
 }
 
 // Spawns the session on the target and prints what it sends. The target ends the session when this process, and with it
@@ -92,7 +103,7 @@ task<> follow(process& self, job* what, verdict* out) {
     }
     if (auto* begun = got->get<trace::started>()) {
       session = begun->session;
-      if (!what->json) tell_started(*begun);
+      tell_started(*what, *begun);
     } else if (auto* one = got->get<trace::event>()) {
       tell_event(*what, *one);
       self.send(session, trace::more(1));
@@ -111,7 +122,7 @@ task<> follow(process& self, job* what, verdict* out) {
       const bool ended = session && (gone->reason.is("killed") || gone->reason.is("shutdown"));
       error why = gone->reason.is("noconnection") ? error(errc::noconnection, what->node + " is gone")
                   : ended                         ? error(errc::noconnection, cut_off(*what))
-                                                  : error_of(gone->reason);
+                                                  : with_advice(error_of(gone->reason), *what);
       *out = {internal::exit_code(why), why};
       co_return;
     }
@@ -139,7 +150,7 @@ result<value> spec_of(const parsed_options& given) {
   if (given.has("all")) processes.emplace_back("all");
   if (processes.empty()) return error(errc::bad_argument, "whose? --process NAME, or --all with --force");
   put("processes", value(std::move(processes)));
-  for (const char* flag : {"receive", "send", "life", "returns", "force"}) {
+  for (const char* flag : {"receive", "send", "life", "returns", "force", "wait"}) {
     if (given.has(flag)) put(flag, value(true));
   }
   list calls;
@@ -168,7 +179,7 @@ int end_all(const parsed_options& given) {
 // An option that would be without effect is a mistake.
 bool stop_alone(const parsed_options& given) {
   static constexpr const char* of_a_trace[] = {"process", "receive", "send", "calls", "returns", "life", "limit",
-                                               "rate",    "seconds", "all",  "force", "arity",   "utc"};
+                                               "rate",    "seconds", "all",  "force", "arity",   "utc",  "wait"};
   return std::none_of(std::begin(of_a_trace), std::end(of_a_trace), [&](const char* key) { return given.has(key); });
 }
 
@@ -221,6 +232,7 @@ command trace_command() {
        {"--returns", takes::nothing, "", "with --calls: the results too"},
        {"--arity", takes::nothing, "", "with --calls: the number of their arguments instead of these"},
        {"--life", takes::nothing, "", "that they spawn, exit, take names"},
+       {"--wait", takes::nothing, "", "begin although no process matches, and wait for those that come"},
        {"--utc", takes::nothing, "", "times of day in UTC, not local"},
        {"--limit", takes::count, "N", "end after so many events; 10000 if not said"},
        {"--rate", takes::text, "N/MS", "end when more than N come in MS milliseconds; 1000/1000 if not said"},

@@ -27,6 +27,7 @@ struct spec {
   // bare module), with their results if `returns`, and life events (spawn, exit, register).
   bool receive = false, send = false, life = false, returns = false, force = false;
   std::vector<std::string> calls;
+  bool wait = false;  // begin although nobody matches, and cover who comes; else that is noproc
   // How much: the session ends when the first of these is reached. Never unbounded.
   std::uint64_t limit = 10'000;  // events told
   std::uint64_t rate = 1'000;    // events that happen within rate_time
@@ -38,17 +39,18 @@ struct spec {
   std::size_t window = 1'000;
   pid to;  // who is told; empty: who starts the session
 
-  // {processes = {…}, receive = true, calls = {…}, limit = 20, rate = {100, 1000}, seconds = 30, bytes = …, window = …,
-  // to = pid}: rate is events and milliseconds. errc::bad_argument names the key.
+  // {processes = {…}, receive = true, calls = {…}, wait = true, limit = 20, rate = {100, 1000}, seconds = 30, bytes =
+  // …, window = …, to = pid}: rate is events and milliseconds. errc::bad_argument names the key.
   [[nodiscard]] static result<spec> from(const value& given);
   [[nodiscard]] value to_value() const;
 };
 
 // -- what the reader is sent, in this order
 struct started {
-  std::uint64_t matched = 0;  // processes covered now
-  pid session;                // whom to acknowledge and to stop
-  TROUPE_MESSAGE(started, "trace.started", matched, session)
+  std::uint64_t matched = 0;           // processes covered now
+  pid session;                         // whom to acknowledge and to stop
+  std::vector<std::string> unoffered;  // of `calls`: what fits no function that this node offers
+  TROUPE_MESSAGE(started, "trace.started", matched, session, unoffered)
 };
 // A map: seq, time (wall, ns), kind, pid, name (when it has one), and by kind
 //     receive  message      send    message, to      call  function, arguments      return  function, result
@@ -85,8 +87,11 @@ struct session {
 };
 
 // Starts a session that ends with `self` and with its reader. errc: bad_argument, not_allowed (all without force),
-// noproc (only pids, and none of them lives), unsupported (this node observes nothing).
+// noproc (nobody matches and the spec does not wait; or only pids, and none of them lives), unsupported (this node
+// observes nothing).
 [[nodiscard]] result<session> start(process& self, spec what);
+// How many processes of this node `processes` of the spec match now. errc: as start.
+[[nodiscard]] result<std::size_t> matching(process& self, spec what);
 void stop(process& self, const session& which);
 // Ends every session of this node, whoever owns it; all flags are cleared when it returns. How many there were.
 std::size_t stop_all(node& where);

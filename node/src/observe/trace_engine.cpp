@@ -38,25 +38,64 @@ result<void> sort_filter(detail::core& home, const value& filter, trace_session&
   return {};
 }
 
+std::string nobody(const trace_session& session) {
+  const bool glob = !session.globs.empty();
+  std::string names;
+  for (const auto* list : {&session.globs, &session.names}) {
+    for (const std::string& each : *list) names += (names.empty() ? "" : ", ") + each;
+  }
+  return "no process to trace: " + (glob ? std::string("no registered name fits ") : "nobody is registered as ") +
+         names;
+}
+
 }  // namespace
 
-result<std::shared_ptr<trace_session>> trace_engine::prepare(trace::spec what, pid owner) {
+result<std::shared_ptr<trace_session>> trace_engine::sort(trace::spec what, pid owner) {
   auto session = std::make_shared<trace_session>(home_, std::move(what), owner);
   const trace::spec& asked = session->what;
   if (asked.processes.empty()) return error(errc::bad_argument, "processes: whom to trace is missing");
-  if (!asked.receive && !asked.send && !asked.life && asked.calls.empty()) {
-    return error(errc::bad_argument, "nothing to trace: receive, send, calls or life is missing");
-  }
   for (const auto& filter : asked.processes) {
     if (auto sorted = sort_filter(home_, filter, *session); !sorted) return sorted.error();
   }
-  const bool open_ended =
-      session->wants_new || session->wants_existing || !session->names.empty() || !session->globs.empty();
-  if (!open_ended &&
-      std::none_of(session->pids.begin(), session->pids.end(), [this](pid p) { return home_.exists(p); })) {
-    return error(errc::noproc, "no process to trace: " + session->pids.front().text() + " has ended");
+  if (session->wants_new || session->wants_existing) return result<std::shared_ptr<trace_session>>(std::move(session));
+  const bool named = !session->names.empty() || !session->globs.empty();
+  if ((!named || !asked.wait) && matched_now(*session).empty()) {
+    return error(errc::noproc,
+                 named ? nobody(*session) : "no process to trace: " + session->pids.front().text() + " has ended");
   }
   return result<std::shared_ptr<trace_session>>(std::move(session));
+}
+
+result<std::shared_ptr<trace_session>> trace_engine::prepare(trace::spec what, pid owner) {
+  if (!what.receive && !what.send && !what.life && what.calls.empty()) {
+    return error(errc::bad_argument, "nothing to trace: receive, send, calls or life is missing");
+  }
+  return sort(std::move(what), owner);
+}
+
+result<std::size_t> trace_engine::matching(trace::spec what) {
+  auto session = sort(std::move(what), pid());
+  if (!session) return session.error();
+  return matched_now(**session).size();
+}
+
+std::vector<pid> trace_engine::matched_now(const trace_session& session) const {
+  std::vector<pid> found;
+  for (const pid p : session.pids) {
+    if (home_.exists(p)) found.push_back(p);
+  }
+  for (const auto& name : session.names) {
+    if (auto holder = home_.whereis(name)) found.push_back(*holder);
+  }
+  if (!session.globs.empty()) {
+    for (const auto& [name, holder] : home_.registered()) {
+      if (session.wants_name(name)) found.push_back(holder);
+    }
+  }
+  if (session.wants_existing) std::ranges::copy(home_.processes(), std::back_inserter(found));
+  std::ranges::sort(found);
+  found.erase(std::ranges::unique(found).begin(), found.end());
+  return found;
 }
 
 std::size_t trace_engine::open(const std::shared_ptr<trace_session>& session) {
@@ -76,18 +115,7 @@ std::size_t trace_engine::open(const std::shared_ptr<trace_session>& session) {
     open_.fetch_add(1, std::memory_order_release);
   }
   // From here on the hooks see new names and processes; what is there already is found now. Twice is harmless.
-  for (const pid p : session->pids) cover(session, p);
-  for (const auto& name : session->names) {
-    if (auto holder = home_.whereis(name)) cover(session, *holder);
-  }
-  if (!session->globs.empty()) {
-    for (const auto& [name, holder] : home_.registered()) {
-      if (session->wants_name(name)) cover(session, holder);
-    }
-  }
-  if (session->wants_existing) {
-    for (const pid p : home_.processes()) cover(session, p);
-  }
+  for (const pid p : matched_now(*session)) cover(session, p);
   std::size_t matched = 0;
   {
     std::shared_lock lock(mutex_);

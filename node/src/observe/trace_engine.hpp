@@ -29,8 +29,10 @@ class trace_engine {
  public:
   explicit trace_engine(detail::core& home) : home_(home) {}
 
-  // A session that covers nobody yet. errc: bad_argument, not_allowed, noproc.
+  // A session that covers nobody yet. errc: bad_argument, not_allowed, noproc (trace::start).
   [[nodiscard]] result<std::shared_ptr<trace_session>> prepare(trace::spec what, pid owner);
+  // How many processes it asks for. errc: bad_argument, not_allowed, noproc.
+  [[nodiscard]] result<std::size_t> matching(trace::spec what);
   // Covers what it asks for, and tells its reader. How many processes match.
   std::size_t open(const std::shared_ptr<trace_session>& session);
   // Clears its flags and sends `done`. Idempotent.
@@ -50,6 +52,10 @@ class trace_engine {
   void exited(process& self, const exit_reason& reason);
 
  private:
+  // Whom it names that is there now: what `processes` of its spec says, resolved.
+  [[nodiscard]] std::vector<pid> matched_now(const trace_session& session) const;
+  // As prepare, without asking what is to be traced.
+  [[nodiscard]] result<std::shared_ptr<trace_session>> sort(trace::spec what, pid owner);
   using session_list = std::vector<std::shared_ptr<trace_session>>;
   // The sessions that cover `p` and want this, and have room for one event more.
   template <class Wants>

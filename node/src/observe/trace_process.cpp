@@ -69,6 +69,12 @@ result<session> start(process& self, spec what) {
   return out;
 }
 
+result<std::size_t> matching(process& self, spec what) {
+  auto* watching = self.core().find<internal::observer>();
+  if (!watching) return error(errc::unsupported, "this node observes nothing");
+  return watching->tracing().matching(std::move(what));
+}
+
 void stop(process& self, const session& which) { self.send(which.process, stop_request(true)); }
 
 std::size_t stop_all(node& where) {

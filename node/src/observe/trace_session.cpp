@@ -60,7 +60,7 @@ void trace_session::open(std::size_t matched) {
   // Open before the reader can know of it: what it causes then is told. Events wait for the lock, so `started` is
   // first.
   open_.store(true, std::memory_order_release);
-  send(to, trace::started(matched, process_));
+  send(to, trace::started(matched, process_, unoffered()));
 }
 
 trace_session::admission trace_session::admit() {
@@ -148,6 +148,17 @@ void trace_session::finish() {
   if (!ended_) trip_locked("ended", "The trace's process was ended.");
   if (std::exchange(finished_, true)) return;
   send(to, trace::done(reason_, text_, told_, lost_));
+}
+
+std::vector<std::string> trace_session::unoffered() const {
+  std::vector<std::string> out;
+  if (what.calls.empty()) return out;
+  const auto offered = home_.options().offers.entries();
+  for (const std::string& pattern : what.calls) {
+    if (std::ranges::none_of(offered, [&](const auto* one) { return function_match(pattern, one->name); }))
+      out.push_back(pattern);
+  }
+  return out;
 }
 
 bool trace_session::wants_function(std::string_view function) const noexcept {

@@ -51,6 +51,8 @@ class trace_session {
   void finish();
   [[nodiscard]] bool is_open() const noexcept { return open_.load(std::memory_order_acquire); }
   [[nodiscard]] time_point deadline() const noexcept { return deadline_; }
+  // The patterns of `calls` that fit nothing in the node's catalogue. What is called outside it has no list.
+  [[nodiscard]] std::vector<std::string> unoffered() const;
   [[nodiscard]] bool wants_function(std::string_view function) const noexcept;
   [[nodiscard]] bool wants_name(std::string_view name) const noexcept;
 

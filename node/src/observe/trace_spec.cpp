@@ -73,6 +73,7 @@ result<void> take_key(std::string_view key, const value& given, spec& out) {
   if (key == "life") return take_flag(key, given, out.life);
   if (key == "returns") return take_flag(key, given, out.returns);
   if (key == "force") return take_flag(key, given, out.force);
+  if (key == "wait") return take_flag(key, given, out.wait);
   if (key == "calls") return take_calls(given, out.calls);
   if (key == "limit") return take_count(key, given, out.limit);
   if (key == "bytes") return take_count(key, given, out.bytes);
@@ -115,6 +116,7 @@ value spec::to_value() const {
                  {"life", life},
                  {"returns", returns},
                  {"force", force},
+                 {"wait", wait},
                  {"calls", value(std::move(patterns))},
                  {"limit", limit},
                  {"rate", value(pace)},

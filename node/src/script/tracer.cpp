@@ -138,11 +138,17 @@ void stop_reader(process& self, tracer::item& one) {
   one.reader = pid();
 }
 
-// (Re)starts the session of one item; how many processes it covers.
-task<result<value>> start_reader(process& self, tracer* t, std::size_t index) {
+// (Re)starts the session of one item; how many processes it covers. `again`: whoever was there when it was asked for
+// may be away now, and is waited for.
+task<result<value>> start_reader(process& self, tracer* t, std::size_t index, bool again) {
   stop_reader(self, t->items[index]);
   trace::spec what = spec_of(*t, t->items[index]);
-  if (!traces_anything(what)) co_return map_of({{"matched", 0}});  // calls without a pattern: dbg.tp brings them
+  what.wait = again;
+  if (!traces_anything(what)) {  // calls without a pattern: dbg.tp brings them
+    const auto matched = trace::matching(self, std::move(what));
+    if (!matched) co_return matched.error();
+    co_return map_of({{"matched", static_cast<std::int64_t>(*matched)}});
+  }
   const pid reader = spawn(self, &read_session, self.id(), std::move(what));
   auto ready = co_await self.receive<reader_ready>(default_call_time);
   if (!ready) co_return ready.error();
@@ -156,7 +162,7 @@ task<result<value>> add_processes(process& self, tracer* t, dbg_p asked) {
   if (at == t->items.end()) at = t->items.insert(at, tracer::item{asked.item, {}, {}});
   at->flags = asked.flags;
   const auto index = static_cast<std::size_t>(at - t->items.begin());
-  auto starting = start_reader(self, t, index);
+  auto starting = start_reader(self, t, index, false);
   auto started = co_await std::move(starting);
   if (!started) t->items.erase(t->items.begin() + static_cast<std::ptrdiff_t>(index));
   co_return started;
@@ -167,7 +173,7 @@ task<result<value>> add_functions(process& self, tracer* t, dbg_tp asked) {
   t->returns = t->returns || asked.returns;
   for (std::size_t i = 0; i < t->items.size(); ++i) {
     if (t->items[i].flags.find('c') == std::string::npos) continue;
-    auto starting = start_reader(self, t, i);
+    auto starting = start_reader(self, t, i, true);
     auto started = co_await std::move(starting);
     if (!started) co_return started;
   }

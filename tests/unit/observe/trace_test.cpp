@@ -286,6 +286,34 @@ TEST(Trace, AllIsRefusedWithoutForce) {
   EXPECT_EQ(*lab.next<trace::event>().what.find("pid"), value(worker)) << "the reader itself is never traced";
 }
 
+TEST(Trace, OfNobodyIsRefusedUnlessItWaits) {
+  lab lab;
+  const auto refused = trace::start(lab.self(), receives("lab.nobody")).error();
+  EXPECT_EQ(refused, errc::noproc);
+  EXPECT_NE(refused.text().find("lab.nobody"), std::string::npos) << refused.text();
+  EXPECT_EQ(trace::start(lab.self(), receives("lab.nob*")).error(), errc::noproc);
+  EXPECT_EQ(trace::matching(lab.self(), receives("lab.nob*")).error(), errc::noproc);
+  EXPECT_EQ(lab.call("troupe.info", {}).or_exit().find("trace")->integer_at("sessions"), 0);
+
+  trace::spec waits = receives("lab.nob*");
+  waits.wait = true;
+  trace::start(lab.self(), waits).or_exit();
+  EXPECT_EQ(lab.next<trace::started>().matched, 0u);
+  const pid late = lab.start("lab.nobody");
+  lab.here->send(late, Poke(1));
+  EXPECT_EQ(*lab.next<trace::event>().what.find("pid"), value(late));
+  EXPECT_EQ(trace::matching(lab.self(), receives("lab.nob*")).or_exit(), 1u);
+}
+
+TEST(Trace, TellsOfPatternsThatNoOfferedFunctionFits) {
+  lab lab;
+  trace::spec what;
+  what.processes = {lab.start()};
+  what.calls = {"troupe.*", "nosuch.*", "troupe.inf"};
+  trace::start(lab.self(), what).or_exit();
+  EXPECT_EQ(lab.next<trace::started>().unoffered, (std::vector<std::string>{"nosuch.*", "troupe.inf"}));
+}
+
 TEST(Trace, RefusesWhatMakesNoSense) {
   lab lab;
   const pid worker = lab.start();

@@ -52,7 +52,7 @@ TEST_F(Dbg, PrintsLinesByDefault) {
 
 TEST_F(Dbg, Calls) {
   s.eval("dbg.tracer(function(msg) print(msg[3], msg[4], msg[5]) end)");
-  EXPECT_EQ(s.eval("dbg.p(self(), {'call'})"), "{matched = 0}");  // no function yet
+  EXPECT_EQ(s.eval("dbg.p(self(), {'call'})"), "{matched = 1}");  // no function yet
   EXPECT_EQ(s.eval("dbg.tp('exercise.calculator', '*', {returns = true})"), "{matched = 1}");
   EXPECT_EQ(s.eval("exercise.calculator.push(5)"), "6");
   EXPECT_TRUE(s.printed("call\texercise.calculator.push\t{5}")) << s.output;
@@ -80,6 +80,10 @@ TEST_F(Dbg, FailuresSayWhy) {
   EXPECT_TRUE(has(s.eval("dbg.tracer(coroutine.wrap(print))"), "without a name"));
   s.eval("dbg.tracer(function(msg) error('my mistake') end)");
   EXPECT_TRUE(has(s.eval("dbg.p('exercise.echo', {'x'})"), "flags are"));
+  for (const char* flags : {"'r'", "'c'", "'p'"}) {
+    const std::string answer = s.eval("dbg.p('nobody', " + std::string(flags) + ")");
+    EXPECT_TRUE(has(answer, "noproc") && has(answer, "nobody")) << answer;
+  }
   EXPECT_TRUE(has(s.eval("dbg.p(spawn(function() end), {'r'}) return dbg.p(pid('<shell@localhost#1f.99999>'), {'r'})"),
                   "noproc"));
   s.eval("dbg.p('exercise.echo', {'r'}) send('exercise.echo', 1)");
