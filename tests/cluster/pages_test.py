@@ -69,17 +69,18 @@ class Page(unittest.TestCase):
                              "PATH": f"{self.work / 'bin'}:{os.environ['PATH']}"}
         self.nodes = {}
         self.text = (SOURCE / self.page).read_text()
-        self.blocks = [block.splitlines() for block in re.findall(r"^```(?:console)?\n(.*?)^```", self.text, re.S | re.M)]
+        found = re.findall(r"^```(?:console)?\n(.*?)^```", self.text, re.S | re.M)
+        self.blocks = [block.splitlines() for block in found]
 
     def command(self, line):
         line = re.sub(r"(?:\.\./\.\./)?build/release/bin/", f"{BUILD}/bin/", line)
         return re.sub(r"\bbin/exercise\b", f"{BUILD}/rel/exercise/bin/exercise", line)
 
-    def start(self, line, **how):
-        # A group of its own: the shell may keep the program as a child.
-        line = self.command(line)
-        made = subprocess.Popen(["sh", "-c", f"exec {line}" if how.pop("alone", False) else line], text=True, cwd=SOURCE / self.folder, env=self.environment, start_new_session=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **how)
+    def start(self, line, alone=False, **how):
+        # A group of its own: the shell may keep the program as a child. alone: it becomes the program.
+        line = f"exec {self.command(line)}" if alone else self.command(line)
+        made = subprocess.Popen(["sh", "-c", line], text=True, cwd=SOURCE / self.folder, env=self.environment,
+                                start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **how)
         self.addCleanup(self.end, made)
         return made
 
