@@ -1,13 +1,12 @@
 #include "resolver.hpp"
 
-#include <pthread.h>
-
-#include <csignal>
 #include <deque>
 #include <mutex>
 #include <new>
 #include <system_error>
 #include <thread>
+
+#include "thread.hpp"
 
 namespace troupe::bus::internal {
 namespace {
@@ -75,22 +74,16 @@ result<void> resolver::begin(const std::string& key, const endpoint& where) {
   }
   shared_->waiting.push_back({key, where});
   if (shared_->threads >= most_threads) return {};
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the program's
-  result<void> out;
   try {
-    std::thread([with = shared_] { body(with); }).detach();
+    troupe::internal::start_thread("troupe-resolve", [with = shared_] { body(with); }).detach();
     ++shared_->threads;
   } catch (const std::system_error& failed) {
     if (shared_->threads == 0) {
       shared_->waiting.pop_back();
-      out = error(errc::system_limit, where.text() + ": no thread to ask a name server: " + failed.what());
+      return error(errc::system_limit, where.text() + ": no thread to ask a name server: " + failed.what());
     }
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return out;
+  return {};
 }
 
 void resolver::body(const std::shared_ptr<shared>& with) {

@@ -1,6 +1,5 @@
 #include "system_loop.hpp"
 
-#include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -10,32 +9,24 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <csignal>
 #include <future>
 #include <system_error>
+
+#include "thread.hpp"
 
 namespace troupe::bus {
 namespace internal {
 
 system_loop::system_loop(loop_options options)
     : time_(options.time ? std::move(options.time) : system_clock()), spin_(options.spin) {
-  epoll_ = epoll_create1(EPOLL_CLOEXEC);
-  wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  epoll_ = troupe::internal::unique_fd(epoll_create1(EPOLL_CLOEXEC));
+  wake_ = troupe::internal::unique_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
-  if (epoll_ < 0 || wake_ < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event) != 0) {
-    const int cause = errno;
-    if (epoll_ >= 0) ::close(epoll_);
-    if (wake_ >= 0) ::close(wake_);
-    throw std::system_error(cause, std::system_category(), "the bus's loop cannot start");
+  if (!epoll_ || !wake_ || epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0) {
+    throw std::system_error(errno, std::system_category(), "the bus's loop cannot start");
   }
-  // Signals belong to the program: neither this thread nor those that libzmq starts from it take any.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { body(); });
-  pthread_setname_np(thread_.native_handle(), options.thread_name.substr(0, 15).c_str());
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  // Those threads that libzmq starts from this one block all signals too.
+  thread_ = troupe::internal::start_thread(options.thread_name, [this] { body(); });
 }
 
 system_loop::~system_loop() {
@@ -44,12 +35,10 @@ system_loop::~system_loop() {
     stopping_ = true;
   }
   lead_changed_.notify_all();
-  eventfd_write(wake_, 1);
+  eventfd_write(wake_.get(), 1);
   thread_.join();
   timers_.clear();
   context_.reset();
-  ::close(wake_);
-  ::close(epoll_);
 }
 
 void system_loop::post(std::move_only_function<void()> work) {
@@ -62,7 +51,7 @@ void system_loop::post(std::move_only_function<void()> work) {
     if (!led_ && lent_ != nullptr && !stepped_in_ && !lent_->here()) call = lent_;
     if (call != nullptr) call->wanted();  // under the lock: `lend` may be taking it back
   }
-  if (wake) eventfd_write(wake_, 1);
+  if (wake) eventfd_write(wake_.get(), 1);
 }
 
 void system_loop::run(std::move_only_function<void()> work) {
@@ -79,16 +68,16 @@ void system_loop::run(std::move_only_function<void()> work) {
 
 bool system_loop::watch(int fd, fd_watcher& watcher) {
   epoll_event event{.events = EPOLLIN, .data = {.ptr = &watcher}};
-  return epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0;
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 void system_loop::watch_writable(int fd, fd_watcher& watcher, bool on) {
   epoll_event event{.events = EPOLLIN | (on ? EPOLLOUT : 0u), .data = {.ptr = &watcher}};
-  epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 
 void system_loop::unwatch(int fd, fd_watcher& watcher) {
-  epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   for (epoll_event& one : ready_) {
     if (one.data.ptr == &watcher) one.events = 0;
   }
@@ -169,7 +158,7 @@ bool system_loop::lead() {
 
 void system_loop::wake_locked() {
   interrupted_ = true;
-  if (std::exchange(asleep_, false)) eventfd_write(wake_, 1);
+  if (std::exchange(asleep_, false)) eventfd_write(wake_.get(), 1);
 }
 
 void system_loop::interrupt() {
@@ -239,16 +228,16 @@ duration system_loop::patience(appetite wanted) noexcept {
 
 int system_loop::poll(std::span<epoll_event> into, duration longest) {
   const int room = static_cast<int>(into.size());
-  if (longest <= duration::zero()) return epoll_wait(epoll_, into.data(), room, 0);
-  if (longest == wait_forever) return epoll_wait(epoll_, into.data(), room, -1);
+  if (longest <= duration::zero()) return epoll_wait(epoll_.get(), into.data(), room, 0);
+  if (longest == wait_forever) return epoll_wait(epoll_.get(), into.data(), room, -1);
   if (fine_waits_) {
     const timespec limit{.tv_sec = longest.count() / 1'000'000'000, .tv_nsec = longest.count() % 1'000'000'000};
-    const int count = epoll_pwait2(epoll_, into.data(), room, &limit, nullptr);
+    const int count = epoll_pwait2(epoll_.get(), into.data(), room, &limit, nullptr);
     if (count >= 0 || errno != ENOSYS) return count;
     fine_waits_ = false;  // a kernel before 5.11
   }
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(longest).count();
-  return epoll_wait(epoll_, into.data(), room, static_cast<int>(std::min<std::int64_t>(ms, INT_MAX)));
+  return epoll_wait(epoll_.get(), into.data(), room, static_cast<int>(std::min<std::int64_t>(ms, INT_MAX)));
 }
 
 void system_loop::wait(duration longest) {
@@ -272,7 +261,7 @@ void system_loop::wait(duration longest) {
   for (const epoll_event& one : ready_) {
     if (one.data.ptr == nullptr) {
       eventfd_t ignored = 0;
-      eventfd_read(wake_, &ignored);
+      eventfd_read(wake_.get(), &ignored);
       continue;
     }
     traffic = true;

@@ -13,6 +13,7 @@
 #include <troupe/bus/loop.hpp>
 
 #include "timer_queue.hpp"
+#include "unique_fd.hpp"
 
 namespace troupe::bus::internal {
 
@@ -90,10 +91,10 @@ class system_loop final : public loop {
   std::shared_ptr<clock> time_;
   const duration spin_;
   time_point spin_until_{};
-  int epoll_ = -1;
-  std::span<epoll_event> ready_;  // of this turn, not yet told
-  int wake_ = -1;                 // eventfd
-  bool fine_waits_ = true;        // the kernel waits by the nanosecond
+  troupe::internal::unique_fd epoll_;
+  std::span<epoll_event> ready_;      // of this turn, not yet told
+  troupe::internal::unique_fd wake_;  // eventfd
+  bool fine_waits_ = true;            // the kernel waits by the nanosecond
 
   std::mutex mutex_;
   std::condition_variable lead_changed_;

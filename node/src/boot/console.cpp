@@ -1,16 +1,17 @@
 #include "boot/console.hpp"
 
-#include <pthread.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <utility>
 
+#include "thread.hpp"
+
 namespace troupe::internal {
 
 console::console(int fd, std::size_t most_bytes) : most_bytes_(most_bytes), state_(std::make_shared<shared>()) {
-  thread_ = std::thread(&console::write_all, state_, fd);
+  thread_ = start_thread("troupe-console", [state = state_, fd] { write_all(state, fd); });
 }
 
 console::~console() {
@@ -34,7 +35,6 @@ void console::put(std::string_view text) {
 }
 
 void console::write_all(std::shared_ptr<shared> state, int fd) {
-  pthread_setname_np(pthread_self(), "troupe-console");
   std::unique_lock lock(state->mutex);
   for (;;) {
     state->changed.wait(lock, [&] { return state->stopping || !state->waiting.empty(); });

@@ -165,7 +165,7 @@ result<internal::distribution_options> prepare_distribution(const node_options& 
 
 }  // namespace
 
-result<std::unique_ptr<node>> node::start(node_options options) {
+result<std::unique_ptr<node>> node::start(node_options options) try {
   detail::bare_node_options bare;
   if (!options.cookie.empty()) {
     if (auto legal = bus::check_cookie(options.cookie); !legal) return legal.error();
@@ -212,6 +212,8 @@ result<std::unique_ptr<node>> node::start(node_options options) {
     if (auto there = wait_for_nodes(*made); !there) return there.error();
   }
   return made;
+} catch (const std::system_error& none) {  // what has begun is ended by its owners
+  return error(errc::system_limit, std::string("no node: the host has no more threads or descriptors: ") + none.what());
 }
 
 }  // namespace troupe

@@ -17,6 +17,7 @@
 #include <system_error>
 
 #include "otp/program/children.hpp"
+#include "thread.hpp"
 
 namespace troupe::internal {
 namespace {
@@ -84,28 +85,25 @@ void raise_file_limit() noexcept {
 
 signal_watch::signal_watch(std::function<void(int)> handler) : handler_(std::move(handler)) {
   sigset_t set = watched();
-  signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (signals_ < 0 || wake_ < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
-  thread_ = std::thread([this] { watch(); });
+  signals_ = unique_fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  wake_ = unique_fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!signals_ || !wake_) throw std::system_error(errno, std::generic_category(), "signalfd");
+  thread_ = start_thread("troupe-signals", [this] { watch(); });
 }
 
 signal_watch::~signal_watch() {
   std::uint64_t one = 1;
-  (void)!write(wake_, &one, sizeof one);
+  (void)!write(wake_.get(), &one, sizeof one);
   thread_.join();
-  close(signals_);
-  close(wake_);
 }
 
 void signal_watch::watch() {
-  pthread_setname_np(pthread_self(), "troupe-signals");
   for (;;) {
-    pollfd waiting[2] = {{signals_, POLLIN, 0}, {wake_, POLLIN, 0}};
+    pollfd waiting[2] = {{signals_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
     if (poll(waiting, 2, -1) < 0 && errno != EINTR) return;
     if (waiting[1].revents) return;
     signalfd_siginfo info{};
-    while (read(signals_, &info, sizeof info) == sizeof info) {
+    while (read(signals_.get(), &info, sizeof info) == sizeof info) {
       if (info.ssi_signo != SIGCHLD) {
         handler_(static_cast<int>(info.ssi_signo));
       } else if (getpid() == 1) {

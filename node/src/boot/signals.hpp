@@ -3,6 +3,8 @@
 #include <functional>
 #include <thread>
 
+#include "unique_fd.hpp"
+
 namespace troupe::internal {
 
 // Blocks every signal that can be waited for in this thread and in those that it starts from now on; ignores SIGPIPE.
@@ -26,8 +28,7 @@ class signal_watch {
   void watch();
 
   std::function<void(int)> handler_;
-  int signals_ = -1;
-  int wake_ = -1;
+  unique_fd signals_, wake_;
   std::thread thread_;
 };
 

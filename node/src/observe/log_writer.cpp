@@ -3,7 +3,7 @@
 #include "observe/log_output.hpp"
 #include "observe/log_text.hpp"
 #include "observe/value_size.hpp"
-#include "sched/scheduler.hpp"
+#include "thread.hpp"
 
 #include <algorithm>
 #include <atomic>

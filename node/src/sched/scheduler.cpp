@@ -1,12 +1,10 @@
 #include "sched/scheduler.hpp"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <cstdio>
 
 #include "sched/worker.hpp"
+#include "thread.hpp"
 
 namespace troupe::internal {
 namespace {
@@ -14,16 +12,6 @@ namespace {
 constexpr std::size_t blocking_limit = 64;
 
 }  // namespace
-
-std::thread start_thread(const std::string& name, std::move_only_function<void()> body) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread made([work = std::move(body)]() mutable { work(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_setname_np(made.native_handle(), name.substr(0, 15).c_str());
-  return made;
-}
 
 scheduler::scheduler(scheduler_options options) : options_(std::move(options)) {
   if (!options_.clock) options_.clock = system_clock();
@@ -35,20 +23,29 @@ scheduler::~scheduler() { stop(); }
 
 void scheduler::start() {
   if (workers_.empty()) return;
-  inside_ += workers_.size() + 1;
   lane_ = std::make_unique<worker>(*this, options_.workers);
   sights_.resize(workers_.size() + 1);
   watching_.store(true, std::memory_order_seq_cst);
   watch_thread_ = start_thread("troupe-watch", [this] { watch(); });
-  lane_thread_ = start_thread("troupe-lane", [this] {
-    lane();
-    thread_ended();
-  });
+  lane_thread_ = start_counted("troupe-lane", [this] { lane(); });
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    threads_.push_back(start_thread("troupe-work-" + std::to_string(i), [this, w = workers_[i].get()] {
-      w->run();
+    threads_.push_back(start_counted("troupe-work-" + std::to_string(i), [w = workers_[i].get()] { w->run(); }));
+  }
+}
+
+std::thread scheduler::start_counted(const std::string& name, std::move_only_function<void()> body) {
+  {
+    std::lock_guard lock(ended_mutex_);
+    ++inside_;
+  }
+  try {
+    return start_thread(name, [this, work = std::move(body)]() mutable {
+      work();
       thread_ended();
-    }));
+    });
+  } catch (...) {
+    thread_ended();
+    throw;
   }
 }
 
@@ -233,18 +230,21 @@ void scheduler::run_blocking(std::move_only_function<void()> work, job_owner who
     std::lock_guard lock(blocking_mutex_);
     if (stopping_.load(std::memory_order_acquire)) return;
     blocking_work_.push_back({std::move(work), whose});
-    if (blocking_idle_ < blocking_work_.size() && blocking_threads_.size() < blocking_limit) {
-      {
-        std::lock_guard count(ended_mutex_);
-        ++inside_;
-      }
-      blocking_threads_.push_back(start_thread("troupe-block", [this] {
-        blocking_thread();
-        thread_ended();
-      }));
-    }
+    if (blocking_idle_ < blocking_work_.size() && blocking_threads_.size() < blocking_limit) add_blocking_thread();
   }
   blocking_signal_.notify_one();
+}
+
+// The job that asked for it waits for another thread where there is one; else it is the caller's again, as the
+// exception.
+void scheduler::add_blocking_thread() {
+  try {
+    blocking_threads_.push_back(start_counted("troupe-block", [this] { blocking_thread(); }));
+  } catch (...) {
+    if (!blocking_threads_.empty()) return;
+    blocking_work_.pop_back();
+    throw;
+  }
 }
 
 void scheduler::blocking_thread() {

@@ -132,6 +132,9 @@ class scheduler {
   [[nodiscard]] runnable* pop_global() noexcept;
   void push_own(runnable& what) noexcept;
   [[nodiscard]] runnable* pop_own() noexcept;
+  // One of those that `leave` waits for. Throws std::system_error.
+  [[nodiscard]] std::thread start_counted(const std::string& name, std::move_only_function<void()> body);
+  void add_blocking_thread();  // with blocking_mutex_
   void lane();
   void rest_in_lane(std::unique_lock<std::mutex>& lock);
   void keep_lane_open() noexcept;
@@ -217,8 +220,5 @@ class scheduler {
 [[nodiscard]] worker* current_worker() noexcept;
 // The same for the lane, on which `current_worker` is null: what it adds goes to the workers.
 [[nodiscard]] worker* current_lane() noexcept;
-
-// Starts a thread with all signals blocked and a name for ps and gdb.
-[[nodiscard]] std::thread start_thread(const std::string& name, std::move_only_function<void()> body);
 
 }  // namespace troupe::internal

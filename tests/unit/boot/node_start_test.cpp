@@ -1,7 +1,10 @@
 // A node made by hand, with all its layers.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <iterator>
 #include <mutex>
 
 #include <troupe/config.hpp>
@@ -11,6 +14,7 @@
 
 #include "observe/log_writer.hpp"
 #include "support/temp_dir.hpp"
+#include "support/threads.hpp"
 #include "support/wait.hpp"
 
 namespace {
@@ -237,5 +241,37 @@ TEST_F(NodeStart, UserAnswersWhenAllIsWritten) {
   EXPECT_TRUE((*hand)->call<void>("user", io_sync(), 5s));
   hand->reset();
 }
+
+#ifndef TROUPE_SANITIZED
+TEST_F(NodeStart, AThreadThatDoesNotStartIsAnError) {
+  auto descriptors = [] {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  };
+  auto mask = [] {
+    sigset_t set;
+    pthread_sigmask(SIG_SETMASK, nullptr, &set);
+    std::string out;
+    for (int signal = 1; signal < 32; ++signal) out += sigismember(&set, signal) == 1 ? '1' : '0';
+    return out;
+  };
+  ASSERT_TRUE(node::start(named("one")));  // what is opened once for the process is open now
+  const auto open_before = descriptors();
+  const std::string mask_before = mask();
+  int failed = 0;
+  for (;; ++failed) {
+    ASSERT_LT(failed, 100);
+    result<std::unique_ptr<node>> made = [&] {
+      const test::threads_left few(failed);
+      return node::start(named("one"));
+    }();
+    if (made) break;
+    EXPECT_EQ(made.error(), errc::system_limit) << made.error().message();
+    EXPECT_EQ(descriptors(), open_before) << failed;
+    EXPECT_EQ(mask(), mask_before) << failed;
+  }
+  EXPECT_GE(failed, 4) << "the watch, the lane, a worker, the bus's loop";
+}
+#endif
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "otp/program/watch.hpp"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -15,6 +14,7 @@
 #include <system_error>
 
 #include "otp/program/children.hpp"
+#include "thread.hpp"
 
 namespace troupe::internal {
 namespace {
@@ -63,21 +63,6 @@ std::chrono::steady_clock::time_point after(duration add) {
   const auto now = std::chrono::steady_clock::now();
   return add > std::chrono::hours(24 * 365) ? std::chrono::steady_clock::time_point::max() : now + add;
 }
-
-// The thread that is made while this stands has all signals blocked.
-class signals_blocked {
- public:
-  signals_blocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before_);
-  }
-  ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  signals_blocked(const signals_blocked&) = delete;
-  signals_blocked& operator=(const signals_blocked&) = delete;
-
- private:
-  sigset_t before_{};
 };
 
 }  // namespace
@@ -138,8 +123,7 @@ program_watch::program_watch(detail::core& home, descriptor epoll, descriptor wa
     : home_(home), guard_(home.log()), epoll_(std::move(epoll)), wake_(std::move(wake)) {}
 
 void program_watch::begin() {
-  const signals_blocked here;
-  thread_ = std::thread([this] { run(); });
+  thread_ = start_thread("troupe-programs", [this] { run(); });
 }
 
 program_watch::~program_watch() { finish(); }
@@ -276,7 +260,6 @@ void program_watch::post(std::move_only_function<void()> work) {
 // -- the thread
 
 void program_watch::run() {
-  pthread_setname_np(pthread_self(), "troupe-programs");
   std::array<epoll_event, 64> events{};
   bool unsent = false;
   while (!over()) {
