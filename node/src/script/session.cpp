@@ -4,11 +4,13 @@
 // terminal. The runner, linked to it, is what `self()` is in the shell: it evaluates one line at a time. When it is
 // killed (by a link, by exit(self(), "kill")) the front starts another for the same state, so the variables stay, as in
 // OTP's shell. Only the front sets and clears the request to stop, and it hands out a line when the last is answered: a
-// late Ctrl-C never hits the line after.
+// late Ctrl-C never hits the line after. When the terminal is on another node a third process, linked to the front,
+// passes on what is printed (relay.hpp).
 #include "script/convert.hpp"
 #include "script/evaluate.hpp"
 #include "script/library.hpp"
 #include "script/machine.hpp"
+#include "script/relay.hpp"
 #include "script/ship.hpp"
 #include "script/shipped.hpp"
 
@@ -77,7 +79,22 @@ bool is_for_runner(const message& given, pid front) {
   return items && items->size() == 3 && (*items)[1].process() && *(*items)[1].process() == front;
 }
 
-task<> run_lines(process& self, std::shared_ptr<lua_machine> machine, pid front, pid terminal) {
+// Who reads what a session says: the terminal gets its answers, and what is printed goes to the output. That is the
+// terminal itself, or a relay.
+struct audience {
+  pid terminal, output;
+};
+
+// What was printed for a line stands before its answer.
+task<> send_answer(process& self, audience to, lua_result answer) {
+  if (to.output != to.terminal) {
+    auto passing = wait_passed_on(self, to.output);
+    co_await std::move(passing);
+  }
+  self.send(to.terminal, std::move(answer));
+}
+
+task<> run_lines(process& self, std::shared_ptr<lua_machine> machine, pid front, audience to) {
   // The state outlives this process; what waited for it does not.
   struct forget {
     lua_machine& machine;
@@ -94,11 +111,12 @@ task<> run_lines(process& self, std::shared_ptr<lua_machine> machine, pid front,
       auto running = evaluate_line(self, machine.get(), *line);
       lua_result answer = co_await std::move(running);
       const line_done done(answer.id);
-      self.send(terminal, std::move(answer));
+      auto sending = send_answer(self, to, std::move(answer));
+      co_await std::move(sending);
       self.send(front, done);
     } else if (auto* asked = got->get<lua_complete>()) {
       const line_done done(asked->id);
-      self.send(terminal, complete_line(*machine, *asked));
+      self.send(to.terminal, complete_line(*machine, *asked));
       self.send(front, done);
     } else if (got->is_call()) {
       self.reply(*got, value());  // who prints to this process: its lines wait here, to be looked at by a receive
@@ -113,19 +131,19 @@ task<> run_lines(process& self, std::shared_ptr<lua_machine> machine, pid front,
 // Owner and thread: the front.
 struct session {
   std::shared_ptr<lua_machine> machine;
-  pid terminal;
+  audience to;
   pid runner;
   std::deque<message> lines;  // lua_eval and lua_complete that wait for their turn
   bool busy = false;
   bool evaluates = false;    // what runs is a line, not a completion
   std::int64_t running = 0;  // its id
 
-  session(std::shared_ptr<lua_machine> m, pid t) : machine(std::move(m)), terminal(t) {}
+  session(std::shared_ptr<lua_machine> m, audience a) : machine(std::move(m)), to(a) {}
 
   void start_runner(process& self) {
     spawn_options how;
     how.link = true;
-    auto made = try_spawn(self, std::move(how), &run_lines, machine, self.id(), terminal);
+    auto made = try_spawn(self, std::move(how), &run_lines, machine, self.id(), to);
     // A node that stops before its shell has begun is no failure of the shell.
     if (!made && made.error() == errc::shutting_down) self.exit(exit_reason::shutdown());
     runner = made.or_exit().process;
@@ -154,15 +172,15 @@ struct session {
       lua_result answer;
       answer.id = running;
       answer.error = "the evaluating process ended: " + reason.text();
-      self.send(terminal, std::move(answer));
+      self.send(to.terminal, std::move(answer));
     }
     const bool idle = !busy;
     const pid gone = runner;
     busy = false;
     start_runner(self);
     if (idle) {
-      self.send(terminal, io_put("the evaluating process " + gone.text() + " ended: " + reason.text() + "; now it is " +
-                                 runner.text() + "\n"));
+      self.send(to.output, io_put("the evaluating process " + gone.text() + " ended: " + reason.text() +
+                                  "; now it is " + runner.text() + "\n"));
     }
   }
 };
@@ -179,21 +197,33 @@ bool handle(process& self, session& s, message given) {
     if (ended->from != s.runner) return false;  // who is linked to the session wants it to end
     s.replace_runner(self, ended->reason);
   } else if (auto* gone = given.get<down>()) {
-    return gone->process != s.terminal;
+    return gone->process != s.to.terminal;
   }
   s.hand_out(self);
   return true;
 }
 
+// Of a terminal on this node: itself. Else a process that passes on to it what processes of third nodes print, too.
+pid start_output(process& self, pid terminal) {
+  if (self.core().is_local(terminal)) return terminal;
+  spawn_options how;
+  how.link = true;
+  how.mailbox_limit = relay_mailbox;
+  auto made = try_spawn(self, std::move(how), &relay_output, terminal);
+  if (!made && made.error() == errc::shutting_down) self.exit(exit_reason::shutdown());
+  return made.or_exit().process;
+}
+
 task<> run_session(process& self, value options) {
   const pid terminal = *options.find("terminal")->process();
   self.set_label("shell");
-  self.group_leader(terminal);
   self.trap_exits(true);
+  const audience to{terminal, start_output(self, terminal)};
+  self.group_leader(to.output);
   self.monitor(terminal);
   auto made = lua_machine::make(self, script::limits());
   if (!made) self.exit(exit_reason(made.error()));
-  session s(std::shared_ptr<lua_machine>(std::move(*made)), terminal);
+  session s(std::shared_ptr<lua_machine>(std::move(*made)), to);
   s.start_runner(self);
   for (;;) {
     auto got = co_await self.receive(wait_forever);

@@ -21,7 +21,9 @@ namespace troupe::test {
 // A session on a node, and the test's thread as its terminal.
 class console {
  public:
-  explicit console(troupe::node& at) : here(at), terminal(at.make_handle().or_exit()) {
+  explicit console(troupe::node& at) : console(at, at) {}
+  // The terminal may be on another node, as that of a tool.
+  console(troupe::node& at, troupe::node& terminals) : here(at), terminal(terminals.make_handle().or_exit()) {
     session = open(terminal->id());
   }
 
