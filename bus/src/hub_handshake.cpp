@@ -278,8 +278,9 @@ void hub_core::begin_dial(dial_id id, const endpoint& where, dial_options how) {
         id, error(errc::bad_cookie, "no " + std::string(name_of(dial.how.prove)) + " to prove to " + where.text() +
                                         (by_cookie ? ": both sides must be given the same one (troupe keygen)" : "")));
   }
-  const auto over = check_endpoint(where);
+  auto over = check_endpoint(where);
   if (!over) return fail_dial(id, over.error());
+  if (dial.how.encrypted && by_cookie && where.kind == endpoint::scheme::tcp) over = channel::encrypted;
   auto pipe = *over == channel::encrypted ? transport_->dial_encrypted(where, keys()) : transport_->dial(where);
   if (!pipe) return fail_dial(id, pipe.error());
   dial.pipe = *pipe;

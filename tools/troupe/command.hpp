@@ -49,9 +49,14 @@ struct command {
 [[nodiscard]] command tidy_command();
 [[nodiscard]] command version_command();
 
-// The rows that every command with a NODE has: --timeout, --cookie-file, and with `json` --json.
+// The rows of every command that asks a node of this host: --timeout, --cookie-file, and with `json` --json.
+[[nodiscard]] std::vector<option_row> with_session_here(std::vector<option_row> own, bool json = true);
+// The same for a node of any host: --peer and --config, too.
 [[nodiscard]] std::vector<option_row> with_session(std::vector<option_row> own, bool json = true);
 [[nodiscard]] inline argument_row node_argument() {
+  return {"NODE", "a node: exercise, which is exercise@localhost; one of another host needs --peer"};
+}
+[[nodiscard]] inline argument_row node_here_argument() {
   return {"NODE", "name of a node of this host: exercise or exercise@localhost"};
 }
 

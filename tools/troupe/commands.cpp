@@ -99,11 +99,19 @@ const std::vector<command>& commands() {
   return all;
 }
 
-std::vector<option_row> with_session(std::vector<option_row> own, bool json) {
+std::vector<option_row> with_session_here(std::vector<option_row> own, bool json) {
   if (json) own.push_back({"--json", takes::nothing, "", "as JSON, in a shape that stays"});
   own.push_back({"--timeout", takes::time, "TIME", "how long to wait for the node; 5s if not said"});
   own.push_back(
       {"--cookie-file", takes::text, "FILE", "the cluster's cookie (0600), where the node's own key cannot be read"});
+  return own;
+}
+
+std::vector<option_row> with_session(std::vector<option_row> own, bool json) {
+  own = with_session_here(std::move(own), json);
+  own.push_back({"--peer", takes::text, "NODE=ENDPOINT", "where NODE is: exercise@hostb=tcp://hostb:4370", true});
+  own.push_back({"--config", takes::text, "FILE",
+                 "where else a node is: node.peers of this configuration; ~/.troupe/peers if not said", true});
   return own;
 }
 

@@ -173,7 +173,7 @@ command release_shell_command() {
   command_table rows;
   rows.name = "release shell";
   rows.summary = "Starts a node with a shell in front, and stops it when the shell is left.";
-  rows.arguments = {node_argument(),
+  rows.arguments = {node_here_argument(),
                     {"PROGRAM",
                      "after --: a program and its arguments that return when the node is ready; without "
                      "it the node must be running",

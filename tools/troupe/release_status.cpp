@@ -93,8 +93,8 @@ command release_status_command() {
   command_table rows;
   rows.name = "release status";
   rows.summary = "Is a node of this host running, since when, as which process and version?";
-  rows.arguments = {node_argument()};
-  rows.options = with_session({});
+  rows.arguments = {node_here_argument()};
+  rows.options = with_session_here({});
   rows.example = "troupe release status exercise";
   rows.notes = "Exit code 0: it runs; 3: it does not, or does not answer.";
   return {std::move(rows), run_status};
@@ -104,7 +104,7 @@ command release_pid_command() {
   command_table rows;
   rows.name = "release pid";
   rows.summary = "The process id of a node of this host, without asking the node.";
-  rows.arguments = {node_argument()};
+  rows.arguments = {node_here_argument()};
   rows.example = "troupe release pid exercise";
   return {std::move(rows), run_pid};
 }

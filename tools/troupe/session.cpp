@@ -11,6 +11,7 @@
 #include <troupe/io.hpp>
 
 #include "boot/local_nodes.hpp"
+#include "boot/other_hosts.hpp"
 #include "boot/user.hpp"
 #include "runtime/core.hpp"
 #include "troupe/output.hpp"
@@ -29,10 +30,14 @@ int dial_status(const error& why) {
   }
 }
 
-std::string random_name(random_source& random) {
+// The host is for who reads the other node's log.
+std::string random_name(random_source& random, bool elsewhere) {
   static constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz0123456789";
   std::string name = "tool-";
   for (int i = 0; i < 12; ++i) name += letters[random.below(letters.size())];
+  char host[65] = {};
+  if (elsewhere && gethostname(host, sizeof host - 1) == 0 && check_node_name(name + "@" + host))
+    return name + "@" + host;
   return name + "@localhost";
 }
 
@@ -127,6 +132,13 @@ std::unique_ptr<session> session::open_local(std::string_view command, const par
   made->log_ = std::make_shared<shell_log>();
   node_options options;
   options.name = given.text(given.has("sname") ? "sname" : "name");
+  auto peers = internal::given_peers(given);
+  if (!peers) {
+    (void)complain(command, peers.error());
+    status = internal::exit_usage;
+    return nullptr;
+  }
+  options.peers = std::move(*peers);
   options.hidden = given.has("hidden");
   options.application = "troupe " + std::string(command);
   options.log = made->log_;
@@ -152,8 +164,15 @@ std::unique_ptr<session> session::open(std::string_view command, const parsed_op
   std::unique_ptr<session> made(new session);
   made->command_ = command;
   made->target_ = std::move(*target);
+  auto others = internal::find_other_hosts(given, made->target_, environ);
+  if (!others) {
+    const bool usage = others.error() == errc::bad_argument;
+    return fail(others.error(), usage ? internal::exit_usage : internal::exit_failed);
+  }
   node_options options;
-  options.name = random_name(*system_random());
+  options.name = random_name(*system_random(), others->elsewhere);
+  options.peers = std::move(others->peers);
+  options.plain_text = others->speech;
   options.application = "troupe " + std::string(command);
   options.tool = options.hidden = true;
   options.workers = 1;
@@ -171,6 +190,8 @@ std::unique_ptr<session> session::open(std::string_view command, const parsed_op
     error why = made->patient(connected.error());
     if (why == errc::bad_cookie && made->no_cookie_.code() != errc::none)
       why = error(errc::bad_cookie, why.text() + "; " + made->no_cookie_.text());
+    else if (why == errc::bad_cookie && made->node_->options().cookie.empty())
+      why = error(errc::bad_cookie, why.text() + "; --cookie-file, TROUPE_COOKIE and ~/.troupe/cookie are looked at");
     return fail(why, dial_status(why));
   }
   return made;

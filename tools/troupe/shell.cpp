@@ -279,6 +279,10 @@ int run(const char* name, const parsed_options& given) {
         << ": --name (or --sname, the same) is for a shell that is a node itself; without it, NODE is attached to\n";
     return internal::exit_usage;
   }
+  if (!given.has("NODE") && given.has("config")) {
+    std::cerr << "troupe " << name << ": --config tells where NODE is: a shell that is a node itself has --peer\n";
+    return internal::exit_usage;
+  }
   int status = internal::exit_ok;
   auto here = given.has("NODE") ? session::open(name, given, status) : session::open_local(name, given, status);
   return here ? run_on(*here) : status;
@@ -315,7 +319,8 @@ command shell_command() {
        {"--cookie", takes::text, "VALUE", "for trying things out: the cookie where others can read it"}},
       false);
   rows.notes = std::string(keys) +
-               "\nWith a name and no cookie (--cookie-file, TROUPE_COOKIE, ~/.troupe/cookie) one is made in "
+               "\nA node of its own connects to each --peer whenever that is there; NODE alone will do for one of this "
+               "host.\nWith a name and no cookie (--cookie-file, TROUPE_COOKIE, ~/.troupe/cookie) one is made in "
                "~/.troupe/cookie.\nThe exit code is 5 when the name is taken.";
   rows.example = "troupe shell\ntroupe shell --name node3@localhost\ntroupe shell exercise";
   return {std::move(rows), [](const parsed_options& given) { return run("shell", given); }};

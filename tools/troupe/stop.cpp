@@ -1,5 +1,6 @@
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -8,9 +9,11 @@
 #include <iostream>
 #include <thread>
 
+#include <troupe/cluster.hpp>
 #include <troupe/config.hpp>
 
 #include "boot/local_nodes.hpp"
+#include "boot/other_hosts.hpp"
 #include "troupe/output.hpp"
 #include "troupe/session.hpp"
 
@@ -76,16 +79,62 @@ void let_signals_end_us() {
 
 // What the node is asked, and whether it has taken it. The node may be gone before its answer is: what counts is that
 // it goes.
-int ask(const parsed_options& given) {
-  int status = internal::exit_ok;
-  auto here = session::open("stop", given, status);
-  if (!here) return status;
-  auto asked = here->ask("troupe.stop", {value("asked by `troupe stop`")});
+int ask(session& here) {
+  auto asked = here.ask("troupe.stop", {value("asked by `troupe stop`")});
   if (asked || asked.error() == errc::noconnection || asked.error() == errc::closed ||
       asked.error() == errc::shutting_down) {
     return internal::exit_ok;
   }
-  return here->fail(asked.error());
+  return here.fail(asked.error());
+}
+int ask(const parsed_options& given) {
+  int status = internal::exit_ok;
+  auto here = session::open("stop", given, status);
+  return here ? ask(*here) : status;
+}
+
+// Of another host nothing is seen but the connection, which ends when the node has.
+int stop_elsewhere(const parsed_options& given, const std::string& name) {
+  if (given.has("kill")) {
+    std::cerr << "troupe stop: --kill ends a process of this host, and " << name << " is elsewhere: use it there\n";
+    return internal::exit_usage;
+  }
+  int status = internal::exit_ok;
+  auto here = session::open("stop", given, status);
+  if (!here) return status;
+  const duration limit = given.time("timeout", whole_patience);
+  bool gone = false;
+  const auto end = steady_time::now() + limit;
+  status = ask(*here);
+  if (status != internal::exit_ok) return status;
+  auto body = [&gone, &name, end](process& self) -> task<> {
+    monitor_node(self, name);
+    gone = (co_await self.receive(std::max<duration>(end - steady_time::now(), 0s))).has_value();
+  };
+  auto waited = here->run(limit + 1s, body);
+  if (!waited) return here->fail(waited.error());
+  if (gone) return report(given, name, "stopped");
+  std::cerr << "troupe stop: " << name << " has been asked and is still there after " << print_time(limit) << "\n";
+  return internal::exit_timeout;
+}
+
+// May a node of that name have run here? A lock that was held once stays.
+bool is_of_this_host(const std::string& name) {
+  const std::string host = name.substr(name.find('@') + 1);
+  char own[256] = {};
+  if (host == "localhost" || (gethostname(own, sizeof own - 1) == 0 && host == own)) return true;
+  auto folder = internal::local_nodes_folder();
+  std::error_code failed;
+  return folder && std::filesystem::exists(std::filesystem::path(*folder) / (name + ".lock"), failed);
+}
+
+int not_here(const parsed_options& given, const std::string& name) {
+  // Stopping what does not run succeeds: a script that stops twice is not wrong.
+  if (is_of_this_host(name)) return report(given, name, "was not running");
+  return complain("stop", error(errc::noconnection, name +
+                                                        " does not run here, and never did; if it runs elsewhere, "
+                                                        "say where: --peer " +
+                                                        name + "=tcp://HOST:PORT"));
 }
 
 // A node of this host that does not take the request is told by the system, which needs none of its workers. One that
@@ -103,9 +152,14 @@ int run(const parsed_options& given) {
     (void)complain("stop", name.error());
     return internal::exit_usage;
   }
+  auto others = internal::find_other_hosts(given, *name, environ);
+  if (!others) {
+    (void)complain("stop", others.error());
+    return others.error() == errc::bad_argument ? internal::exit_usage : internal::exit_failed;
+  }
+  if (others->elsewhere) return stop_elsewhere(given, *name);
   auto entry = internal::find_local_node(*name);
-  // Stopping what does not run succeeds: a script that stops twice is not wrong.
-  if (!entry && entry.error() == errc::noproc) return report(given, *name, "was not running");
+  if (!entry && entry.error() == errc::noproc) return not_here(given, *name);
   if (!entry) return complain("stop", entry.error());
   const bool visible = holds_lock(entry->os_pid, entry->lock);
   const duration limit = given.time("timeout", whole_patience);
@@ -148,7 +202,7 @@ command stop_command() {
   }
   rows.notes =
       "A node of this host that does not take the request within 5 s, or --timeout, gets SIGTERM.\n"
-      "Exit code 0 too when no such node runs. 4: it was asked and has not ended in time.";
+      "Exit code 0 too when no such node runs on this host. 4: it was asked and has not ended in time.";
   rows.example = "troupe stop exercise --timeout 1m";
   return {std::move(rows), run};
 }

@@ -122,11 +122,14 @@ class config_loader {
   // The same for a key that nothing else may have set.
   config_loader& fix(std::string_view path, std::string_view text, std::string_view source);
   config_loader& problem(std::string text);  // one more line of what is wrong
-  [[nodiscard]] result<config> finish();     // errc::bad_config
+  // From now on: keys that the schema has not are another program's.
+  config_loader& skip_unknown();
+  [[nodiscard]] result<config> finish();  // errc::bad_config
 
  private:
   std::shared_ptr<config::table> table_;
   std::vector<std::string> problems_;
+  bool skips_unknown_ = false;
 };
 
 // Makes `values` what config(self) and config(node) see. Before the node's processes ask.

@@ -35,7 +35,7 @@ struct node_options {
   bool distribution = true;         // false: only the control endpoint of this host, for tools
   std::vector<std::string> listen;  // further endpoints, "tcp://127.0.0.1:0"; the host's ipc endpoint always is
   // Nodes that this one connects to by itself, again whenever they are lost: "node2@localhost", found in the run
-  // directory, or "node2@hostb=tcp://hostb:4370".
+  // directory, or "node2@hostb=tcp://hostb:4370". A tool only learns where they are.
   std::vector<std::string> peers;
   mesh_policy mesh = mesh_policy::automatic;
   partition_policy partition = partition_policy::islands;  // the same on every node

@@ -225,6 +225,11 @@ config_loader& config_loader::problem(std::string text) {
   return *this;
 }
 
+config_loader& config_loader::skip_unknown() {
+  skips_unknown_ = true;
+  return *this;
+}
+
 config_loader& config_loader::file(const std::string& path) {
   auto text = internal::read_whole_file(path);
   if (!text) {
@@ -246,12 +251,12 @@ config_loader& config_loader::toml(std::string_view text, const std::string& nam
       auto& keys = table_->schema.keys();
       bool section = std::any_of(keys.begin(), keys.end(),
                                  [&](const config_key& key) { return key.path.starts_with(entry.path + "."); });
-      if (!section) problem(place + ": " + unknown_key(table_->schema, entry.path));
+      if (!section && !skips_unknown_) problem(place + ": " + unknown_key(table_->schema, entry.path));
       continue;
     }
     const config_key* key = table_->schema.find(entry.path);
     if (!key) {
-      problem(place + ": " + unknown_key(table_->schema, entry.path));
+      if (!skips_unknown_) problem(place + ": " + unknown_key(table_->schema, entry.path));
       continue;
     }
     auto taken = from_file(*key, entry.content);
@@ -273,7 +278,7 @@ config_loader& config_loader::assignment(std::string_view text, std::string_view
 config_loader& config_loader::set(std::string_view path, std::string_view text, std::string_view source) {
   const config_key* key = table_->schema.find(path);
   if (!key) {
-    problem(std::string(source) + ": " + unknown_key(table_->schema, path));
+    if (!skips_unknown_) problem(std::string(source) + ": " + unknown_key(table_->schema, path));
     return *this;
   }
   auto taken = from_text(*key, text);

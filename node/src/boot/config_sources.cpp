@@ -74,6 +74,14 @@ std::vector<std::string> secret_key_variables(const config_schema& schema, const
   return out;
 }
 
+void read_config_variables(const config_sources& from, config_loader& into) {
+  for (const std::string& variable : from.variables) {
+    const std::size_t equals = std::min(variable.find('='), variable.size());
+    const std::string said_by = variable.substr(0, equals);
+    into.set(key_of(said_by), equals < variable.size() ? variable.substr(equals + 1) : std::string(), said_by);
+  }
+}
+
 void read_config_sources(const config_sources& from, config_loader& into) {
   const std::string& name = from.environment;
   if (!is_word(name)) {
@@ -97,11 +105,7 @@ void read_config_sources(const config_sources& from, config_loader& into) {
                  (beside.empty() ? std::string() : " (" + beside + " is missing)") + "; dev, test and prod need none");
   }
   if (!from.runtime_file.empty()) into.file(from.runtime_file);
-  for (const std::string& variable : from.variables) {
-    const std::size_t equals = std::min(variable.find('='), variable.size());
-    const std::string said_by = variable.substr(0, equals);
-    into.set(key_of(said_by), equals < variable.size() ? variable.substr(equals + 1) : std::string(), said_by);
-  }
+  read_config_variables(from, into);
   into.fix("node.environment", name, from.environment_said_by);
 }
 

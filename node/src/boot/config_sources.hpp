@@ -28,6 +28,7 @@ struct config_sources {
 [[nodiscard]] config_sources find_config_sources(const parsed_options& given, const char* const* variables);
 // Errors are the loader's: what cannot be read, an environment that no file describes, a variable that names no key.
 void read_config_sources(const config_sources& from, config_loader& into);
+void read_config_variables(const config_sources& from, config_loader& into);  // of these, the variables alone
 
 // Those of the variables that set a secret key: TROUPE__DB__PASSWORD.
 [[nodiscard]] std::vector<std::string> secret_key_variables(const config_schema& schema, const char* const* variables);

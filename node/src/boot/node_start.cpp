@@ -11,6 +11,7 @@
 #include <troupe/script.hpp>
 
 #include "boot/config_service.hpp"
+#include "boot/other_hosts.hpp"
 #include "boot/user.hpp"
 #include "dist/distribution.hpp"
 #include "global/group_service.hpp"
@@ -44,26 +45,22 @@ unsigned io_threads(bool encrypting) { return encrypting && std::thread::hardwar
 // 32 bits are enough to tell lives apart, and a pid stays readable.
 std::uint64_t draw_creation(random_source& random) { return 1 + random.below(0xffff'ffffu); }
 
-// "NODE" is looked for in the run directory, "NODE=ENDPOINT" there too.
+// A tool connects to whom it asks, and keeps no connections.
 result<void> add_peers(const node_options& options, internal::distribution_options& made) {
-  auto wanted = [&made](std::string_view given) -> result<std::string> {
-    auto name = complete_node_name(given);
-    if (name && std::find(made.wanted.begin(), made.wanted.end(), *name) == made.wanted.end()) {
-      made.wanted.push_back(*name);
-    }
-    return name;
+  auto want = [&made, &options](const std::string& name) {
+    if (!options.tool && std::find(made.wanted.begin(), made.wanted.end(), name) == made.wanted.end())
+      made.wanted.push_back(name);
   };
   for (const std::string& text : options.peers) {
-    const auto equals = text.find('=');
-    auto name = wanted(std::string_view(text).substr(0, equals));
-    if (!name) return error(errc::bad_config, "peer \"" + text + "\": " + name.error().text());
-    if (equals == std::string::npos) continue;
-    auto where = bus::endpoint::parse(std::string_view(text).substr(equals + 1));
-    if (!where) return error(errc::bad_config, "peer \"" + text + "\": " + where.error().text());
-    made.peers[*name].push_back(std::move(*where));
+    auto peer = internal::parse_peer(text);
+    if (!peer) return peer.error();
+    want(peer->name);
+    if (peer->where) made.peers[peer->name].push_back(std::move(*peer->where));
   }
   for (const std::string& text : options.wait_for) {
-    if (auto name = wanted(text); !name) return error(errc::bad_config, "wait_for: " + name.error().text());
+    auto name = complete_node_name(text);
+    if (!name) return error(errc::bad_config, "wait_for: " + name.error().text());
+    want(*name);
   }
   return {};
 }

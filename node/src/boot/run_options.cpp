@@ -10,6 +10,7 @@
 
 #include "boot/config_sources.hpp"
 #include "boot/local_nodes.hpp"
+#include "boot/other_hosts.hpp"
 #include "boot/toml.hpp"
 #include "global/membership.hpp"
 
@@ -160,12 +161,9 @@ result<node_options> options_from(application& app, const config& values, std::o
   out.wait_optional = required<bool>(values, "node.wait_optional");
   out.wire.tick = std::chrono::duration_cast<std::chrono::milliseconds>(required<duration>(values, "node.tick"));
   out.wire.message_bytes = required<std::size_t>(values, "node.message_bytes");
-  const bool plain = required<bool>(values, "node.plain_text");
-  const bool always = required<std::string>(values, "node.encryption") == "always";
-  if (plain && always) {
-    return error(errc::bad_config, "node.plain_text allows what node.encryption = \"always\" forbids: choose one");
-  }
-  out.plain_text = plain ? plain_text::anywhere : always ? plain_text::nowhere : plain_text::on_loopback;
+  const auto speech = plain_text_of(values);
+  if (!speech) return speech.error();
+  out.plain_text = *speech;
   out.run_directory = required<std::string>(values, "node.run_directory");
   out.workers = required<unsigned>(values, "node.workers");
   out.max_processes = required<std::size_t>(values, "node.max_processes");

@@ -19,7 +19,10 @@ result<std::deque<distribution::attempt>> distribution::attempts_for(const std::
   error why(errc::noconnection, "no endpoint is known for " + name);
   bus::dial_options how;
   how.expected_name = name;
-  if (options_.directory) {
+  const auto known = options_.peers.find(name);
+  const bool said = known != options_.peers.end();
+  // A tool that was told where a node is means that one, whoever has its name on this host.
+  if (options_.directory && !(said && core_.options().tool)) {
     auto entry = options_.directory->lookup(name);
     if (entry) {
       bus::dial_options local = how;
@@ -35,7 +38,7 @@ result<std::deque<distribution::attempt>> distribution::attempts_for(const std::
       why = entry.error();
     }
   }
-  if (auto known = options_.peers.find(name); known != options_.peers.end()) {
+  if (said) {
     for (const bus::endpoint& where : known->second) out.push_back({where, how});
   }
   // What one node can dial may be another's own: the bridge of a host's containers has the same address on each.
@@ -49,10 +52,10 @@ result<std::deque<distribution::attempt>> distribution::attempts_for(const std::
   }
   if (!out.empty()) return out;
   const bool elsewhere = !name.ends_with("@localhost");
-  return error(errc::noconnection,
-               why.text() + (elsewhere ? "; if it runs elsewhere, make it a peer (node.peers, --peer): " + name +
-                                             "=tcp://HOST:PORT"
-                                       : ""));
+  if (!elsewhere) return error(errc::noconnection, std::string(why.text()));
+  return error(errc::noconnection, std::string(why.text()) + "; if it runs elsewhere, say where: --peer " + name +
+                                       "=tcp://HOST:PORT, or " +
+                                       (core_.options().tool ? "in ~/.troupe/peers" : "node.peers"));
 }
 
 void distribution::resolve(const peer_ptr& p) {
@@ -75,15 +78,22 @@ void distribution::resolve(const peer_ptr& p) {
     lose(p, attempts.error(), false);
     return;
   }
-  dial_plan plan{p, std::move(*attempts), {}};
+  dial_plan plan{p, std::move(*attempts), {}, {}};
   try_next(std::move(plan));
 }
 
 void distribution::try_next(dial_plan plan) {
-  attempt next = std::move(plan.left.front());
+  plan.now = std::move(plan.left.front());
   plan.left.pop_front();
-  const bus::dial_id id = hub_->dial(next.where, std::move(next.how));
+  const bus::dial_id id = hub_->dial(plan.now.where, plan.now.how);
   dials_.emplace(id, std::move(plan));
+}
+
+// The near end of a tunnel is on loopback, where this side speaks plain text; who listens behind it may encrypt. Trying
+// that gives nothing away, unlike the other way round.
+bool distribution::encrypts_behind(const dial_plan& plan, const error& reason) const {
+  return core_.options().tool && reason == errc::unsupported && !plan.now.how.encrypted &&
+         plan.now.where.kind == bus::endpoint::scheme::tcp && !stopping_.load(std::memory_order_relaxed);
 }
 
 void distribution::dial_failed(bus::dial_id dial, const error& reason) {
@@ -98,6 +108,12 @@ void distribution::dial_failed(bus::dial_id dial, const error& reason) {
       dial_waiting();
       return;
     }
+  }
+  if (encrypts_behind(plan, reason)) {
+    plan.now.how.encrypted = true;
+    plan.left.push_front(std::move(plan.now));
+    try_next(std::move(plan));
+    return;
   }
   // A refusal says more than silence elsewhere.
   if (plan.failure.code() == errc::none || plan.failure == errc::noconnection) plan.failure = reason;

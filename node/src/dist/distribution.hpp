@@ -192,7 +192,9 @@ class distribution final : public detail::service, public detail::router, privat
     peer_ptr target;
     std::deque<attempt> left;
     error failure;
+    attempt now;  // the one that is under way
   };
+  [[nodiscard]] bool encrypts_behind(const dial_plan& plan, const error& reason) const;
   void try_next(dial_plan plan);
   void dial_waiting();
   [[nodiscard]] result<std::deque<attempt>> attempts_for(const std::string& name,

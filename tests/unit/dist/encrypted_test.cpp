@@ -10,6 +10,7 @@ using namespace std::chrono_literals;
 struct secrets {
   std::string cookie = "a-cookie-for-these-tests";
   plain_text allowed = plain_text::nowhere;
+  bool tool = false;
 };
 
 class Encrypted : public testing::Test {
@@ -22,13 +23,14 @@ class Encrypted : public testing::Test {
     options.creation = system_random()->next() | 1;
     options.node.offers = std::move(offers);
     options.node.plain_text = with.allowed;
+    options.node.tool = options.node.hidden = with.tool;
     member out;
     out.machine = detail::make_bare_node(std::move(options));
     internal::distribution_options network;
     network.loop = loop_;
     network.transport = bus::zmq_transport(*loop_, 2).or_exit();
     network.cookie = with.cookie;
-    network.listen = {bus::endpoint::parse("tcp://127.0.0.1:*").or_exit()};
+    if (!with.tool) network.listen = {bus::endpoint::parse("tcp://127.0.0.1:*").or_exit()};
     if (!other.empty()) network.peers["one@test"] = {bus::endpoint::parse(other).or_exit()};
     out.network = internal::attach_distribution(out.core(), std::move(network)).or_exit();
     out.network->open().or_exit();
@@ -123,6 +125,20 @@ TEST_F(Encrypted, WhoIsConfiguredOtherwiseHearsWhy) {
   }
   member right = start("five@test", address(one));
   EXPECT_EQ(failure(right), errc::none);
+}
+
+// The near end of a tunnel is on loopback, and who listens at its far end encrypts. Never the other way round.
+TEST_F(Encrypted, AToolEncryptsWhereTheOtherSideAsksForIt) {
+  member one = start("one@test");
+  member tool = start("tool-1@test", address(one), {.allowed = plain_text::on_loopback, .tool = true});
+  EXPECT_EQ(failure(tool), errc::none);
+  EXPECT_TRUE(one.network->hub().counters().peers.at(0).encrypted);
+  member stranger = start("tool-2@test", address(one),
+                          {.cookie = "another-cookie-altogether", .allowed = plain_text::on_loopback, .tool = true});
+  EXPECT_EQ(failure(stranger), errc::bad_cookie);
+  member bare = start("one@test", {}, {.allowed = plain_text::on_loopback});
+  member strict = start("tool-3@test", address(bare), {.tool = true});
+  EXPECT_EQ(failure(strict), errc::not_allowed);
 }
 
 }  // namespace troupe::test

@@ -36,6 +36,7 @@ struct dial_options {
   std::string expected_name;  // empty: whoever answers
   bus::secret prove = bus::secret::cookie;
   std::string control_key;  // of the node that is dialled, for secret::control_key
+  bool encrypted = false;   // over tcp, though channel_over says plain: for the near end of a tunnel
 };
 
 // Owner: the node. All functions are thread-safe unless they say otherwise; events come on the loop's thread. Lifetime:
