@@ -93,6 +93,25 @@ each_pair calls
 for host in a b c; do grep -q "an endpoint is encrypted endpoint=tcp://$(address "$host")" "$work/$host/log" ||
   fail "$host does not encrypt"; done
 
+echo '== tools on a fourth host'
+ip address add 10.9.0.9/24 dev cables
+mkdir -m 700 "$work/tools"
+# away NODE COMMAND…: as on a host where no node is.
+away() {
+  node=$1
+  shift
+  env TROUPE_RUN_DIR="$work/tools" RELEASE_NODE="$(name "$node")" "$built/bin/exercise" "$@"
+}
+if away b ping >"$work/out" 2>"$work/err"; then fail 'b was reached, and nobody said where it is'; fi
+grep -qF -- "--peer $(name b)=tcp://HOST:PORT" "$work/err" || fail "no advice: $(cat "$work/err")"
+at="$(name b)=tcp://$(address b):4370"
+away b ping --peer "$at" >"$work/out" 2>&1 || fail "b is not reached: $(cat "$work/out")"
+printf 'node.peers = ["%s"]\n' "$at" >"$work/peers.toml"
+# What runs on c, which cannot reach the tool, prints here: b passes it on.
+printf 'rpc.call("%s", function() print("printed by " .. node()) end)\n' "$(name c)" |
+  away b remote --config "$work/peers.toml" >"$work/out" 2>&1 || fail "b has no shell: $(cat "$work/out")"
+grep -qF "printed by $(name c)" "$work/out" || fail "what c prints did not come: $(cat "$work/out")"
+
 # pull_and_put_back NODE OTHER OTHER: both sides give it up by the rule of ticks; the two others stay connected.
 pull_and_put_back() {
   lost=$1

@@ -374,4 +374,28 @@ TEST(ReleaseLauncher, AFailingUnameOrGetconfIsNoReason) {
   }
 }
 
+// Where a node of another host is, its tools read where its program does; for one of this host nothing is read.
+TEST(ReleaseLauncher, ToolsOfAnotherHostsNodeAreGivenTheConfiguration) {
+  workshop w;
+  w.dir.write("config/config.toml", "[node]\npeers = []\n");
+  w.what.config = w.dir / "config";
+  ASSERT_TRUE(build(w.what, w.how));
+  w.dir.write("rel/releases/1.0/exec/troupe", "#!/bin/sh\necho \"${TROUPE_ENV:-}: $*\"\n");
+  const auto told = [&](const std::string& node, std::vector<std::string> words) {
+    words.insert(words.begin(), w.release("bin/demo").string());
+    auto got =
+        troupe::test::run_program(words, {.environment = {{"RELEASE_NODE", node}, {"TROUPE_ENV", std::nullopt}}});
+    EXPECT_EQ(got.exit_code, 0) << got.err;
+    return got.out;
+  };
+  const std::string file = fs::canonical(w.release("releases/1.0/config/config.toml")).string();
+  EXPECT_EQ(told("demo", {"ping", "--json"}), ": ping demo --json\n");
+  EXPECT_EQ(told("demo@localhost", {"stop"}), ": stop demo@localhost\n");
+  EXPECT_EQ(told("demo@hostb", {"ping", "--peer", "demo@hostb=tcp://hostb:4370"}),
+            "prod: ping demo@hostb --config " + file + " --peer demo@hostb=tcp://hostb:4370\n");
+  EXPECT_EQ(told("demo@hostb", {"config", "log.level"}), "prod: config demo@hostb --config " + file + " log.level\n");
+  fs::remove(file);
+  EXPECT_EQ(told("demo@hostb", {"ping"}), "prod: ping demo@hostb\n");
+}
+
 }  // namespace
