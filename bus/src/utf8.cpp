@@ -1,5 +1,7 @@
 #include <troupe/utf8.hpp>
 
+#include <algorithm>
+
 namespace troupe {
 
 bool is_utf8(std::string_view text) noexcept {
@@ -41,6 +43,30 @@ std::size_t printable_character(std::string_view text) noexcept {
   const bool unseen = code == 0x200b || within(0x2060, 0x2064) || within(0x206a, 0x206f) || code == 0xfeff ||
                       within(0xfff9, 0xfffb) || within(0xe0000, 0xe007f);
   return control || turns || breaks || unseen ? 0 : size;
+}
+
+std::string for_terminal(std::string_view text) {
+  constexpr std::string_view hex = "0123456789abcdef";
+  const auto plain = [](char c) { return (c >= 0x20 && c < 0x7f) || c == '\n' || c == '\t'; };
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const auto end = std::find_if_not(text.begin(), text.end(), plain);
+    out.append(text.begin(), end);
+    text.remove_prefix(static_cast<std::size_t>(end - text.begin()));
+    if (text.empty()) break;
+    const std::size_t size = printable_character(text);
+    if (size > 0) {
+      out.append(text, 0, size);
+    } else {
+      const auto byte = static_cast<unsigned char>(text.front());
+      out += "\\x";
+      out += hex[byte >> 4];
+      out += hex[byte & 15];
+    }
+    text.remove_prefix(std::max<std::size_t>(size, 1));
+  }
+  return out;
 }
 
 }  // namespace troupe

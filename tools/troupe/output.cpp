@@ -12,8 +12,6 @@
 #include <mutex>
 #include <streambuf>
 
-#include <troupe/utf8.hpp>
-
 #include "boot/options.hpp"
 #include "observe/json.hpp"
 #include "troupe/terminal_guard.hpp"
@@ -54,27 +52,6 @@ class escaping_buffer final : public std::streambuf {
 };
 
 }  // namespace
-
-std::string for_terminal(std::string_view text) {
-  constexpr std::string_view hex = "0123456789abcdef";
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const char first = text.front();
-    std::size_t used = first == '\n' || first == '\t' ? 1 : printable_character(text);
-    if (used > 0) {
-      out.append(text, 0, used);
-    } else {
-      const auto byte = static_cast<unsigned char>(first);
-      out += "\\x";
-      out += hex[byte >> 4];
-      out += hex[byte & 15];
-      used = 1;
-    }
-    text.remove_prefix(used);
-  }
-  return out;
-}
 
 void emit_control(std::string_view text) {
   static std::mutex mutex;

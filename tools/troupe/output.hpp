@@ -5,14 +5,14 @@
 #include <vector>
 
 #include <troupe/error.hpp>
+#include <troupe/utf8.hpp>
 #include <troupe/value.hpp>
 
 namespace troupe::tool {
 
-// Fit for a terminal, wherever it comes from: whatever is no printable character, line break or tab is shown as \xNN.
-[[nodiscard]] std::string for_terminal(std::string_view text);
-// The last step before a terminal, for all that a tool writes: emit for standard output, guard_standard_error for what
-// goes to std::cerr. To standard output, whole, from any thread. A closed one ends the program, as it would a filter.
+// The last step before a terminal, for all that a tool writes, is for_terminal: emit for standard output,
+// guard_standard_error for what goes to std::cerr. To standard output, whole, from any thread. A closed one ends the
+// program, as it would a filter.
 void emit(std::string_view text);
 void emit_printed(std::string_view text);  // what a function printed: as it is, unless standard output is a terminal
 void emit_control(std::string_view text);  // as it is: our own moves of the cursor

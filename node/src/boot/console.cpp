@@ -6,6 +6,8 @@
 #include <chrono>
 #include <utility>
 
+#include <troupe/utf8.hpp>
+
 #include "thread.hpp"
 
 namespace troupe::internal {
@@ -35,6 +37,7 @@ void console::put(std::string_view text) {
 }
 
 void console::write_all(std::shared_ptr<shared> state, int fd) {
+  const bool terminal = isatty(fd) != 0;
   std::unique_lock lock(state->mutex);
   for (;;) {
     state->changed.wait(lock, [&] { return state->stopping || !state->waiting.empty(); });
@@ -43,6 +46,7 @@ void console::write_all(std::shared_ptr<shared> state, int fd) {
     if (std::uint64_t lost = std::exchange(state->dropped, 0))
       text += "… " + std::to_string(lost) + " lines of output were dropped\n";
     lock.unlock();
+    if (terminal) text = for_terminal(text);
     for (std::string_view left = text; !left.empty();) {
       ssize_t written = write(fd, left.data(), left.size());
       if (written < 0 && errno == EINTR) continue;

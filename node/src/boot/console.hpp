@@ -1,6 +1,7 @@
 #pragma once
 // Standard output for whatever processes print: a bounded queue and a thread, so that a reader who is slow or stuck
 // never holds a worker. Beyond the bound the newest is dropped and counted; the count is told when writing goes on.
+// Processes of any node may print here, so a terminal gets it as for_terminal shows it.
 #include <condition_variable>
 #include <cstdint>
 #include <memory>

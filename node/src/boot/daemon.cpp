@@ -16,6 +16,8 @@
 #include <fstream>
 #include <iostream>
 
+#include <troupe/utf8.hpp>
+
 #include "boot/options.hpp"
 #include "boot/readiness.hpp"
 
@@ -29,7 +31,7 @@ using steady_time = std::chrono::steady_clock;
 constexpr int pipe_in_child = 3;
 
 int complain(const daemon_options& options, const std::string& what) {
-  std::cerr << options.program << ": " << what << "\n";
+  std::cerr << options.program << ": " << for_terminal(what) << "\n";
   return exit_failed;
 }
 
@@ -44,7 +46,7 @@ void print_log_tail(const std::string& path, std::uintmax_t from) {
   }
   if (last.empty()) return;
   std::cerr << "the end of " << path << ":\n";
-  for (const std::string& line : last) std::cerr << "  " << line << "\n";
+  for (const std::string& line : last) std::cerr << "  " << for_terminal(line) << "\n";
 }
 
 bool is_variable(std::string_view entry, std::string_view name) {

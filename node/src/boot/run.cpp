@@ -1,5 +1,6 @@
 #include <troupe/run.hpp>
 #include <troupe/spawn.hpp>
+#include <troupe/utf8.hpp>
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -139,7 +140,7 @@ class program {
   }
 
   int did_not_start(const std::string& why) {
-    std::cerr << app_.name << ": did not start: " << why << "\n";
+    std::cerr << app_.name << ": did not start: " << for_terminal(why) << "\n";
     if (log_) {
       logger(log_.get()).critical("did not start", {{"reason", why}});
       log_->flush(std::chrono::seconds(1));
@@ -248,7 +249,7 @@ class program {
         if (down* ended = got->get<down>()) {
           std::string why = ended->reason.text();
           node_->log().critical("the application's root supervisor has ended", {{"reason", ended->reason.term()}});
-          std::cerr << app_.name << ": its root supervisor ended: " << why << "\n";
+          std::cerr << app_.name << ": its root supervisor ended: " << for_terminal(why) << "\n";
           code = exit_failed;
           break;
         }
@@ -312,7 +313,7 @@ int run_daemon(const application& app, const parsed_options& given, std::string 
                std::optional<std::string> cookie) {
   auto values = load_config(app, given);
   if (!values) {
-    std::cerr << app.name << ": did not start: " << values.error().text() << "\n";
+    std::cerr << app.name << ": did not start: " << for_terminal(values.error().text()) << "\n";
     return exit_failed;
   }
   daemon_options how;

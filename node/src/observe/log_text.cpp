@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cctype>
 #include <ctime>
-#include <utility>
 
 #include <troupe/utf8.hpp>
 
@@ -40,50 +39,6 @@ std::string_view beginning(std::string_view text, std::size_t most) {
   // The rest of a character has three bytes at the most; what is longer is none.
   while (end > 0 && most - end < 3 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
   return text.substr(0, (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80 ? most : end);
-}
-
-// The character that `text` begins with, as size and code point; size 0: it is no UTF-8.
-std::pair<std::size_t, std::uint32_t> first_character(std::string_view text) {
-  const auto head = static_cast<unsigned char>(text[0]);
-  if (head < 0x80) return {1, head};
-  const std::size_t size = head >= 0xf0 ? 4 : head >= 0xe0 ? 3 : 2;
-  if (!is_utf8(text.substr(0, size))) return {0, 0};
-  std::uint32_t point = head & (0xffu >> (size + 1));
-  for (std::size_t i = 1; i < size; ++i) point = point << 6 | (static_cast<unsigned char>(text[i]) & 0x3fu);
-  return {size, point};
-}
-
-// Controls, of which some terminals obey those from U+0080 on too, and what changes the direction or the line of the
-// text behind it.
-bool steers(std::uint32_t point) {
-  return (point < 0x20 && point != '\n' && point != '\t') || (point >= 0x7f && point < 0xa0) || point == 0x61c ||
-         point == 0x200e || point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
-         (point >= 0x2066 && point <= 0x2069);
-}
-
-std::string hex_digits(std::uint32_t number, int count) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string out;
-  for (int i = count - 1; i >= 0; --i) out += digits[number >> (4 * i) & 15];
-  return out;
-}
-
-// A finished line, all of it UTF-8 that leaves a terminal as it is. Last of all, so that nothing gets past it.
-std::string harmless(std::string line, bool json) {
-  const auto odd = [](char c) { return static_cast<signed char>(c) < 0x20 || c == 0x7f; };  // or above 0x7f
-  if (std::none_of(line.begin(), line.end(), odd)) return line;
-  std::string out;
-  out.reserve(line.size() + 16);
-  for (std::string_view left = line; !left.empty();) {
-    const auto [size, point] = first_character(left);
-    if (size == 0) out += "\\x" + hex_digits(static_cast<unsigned char>(left[0]), 2);
-    else if (!steers(point)) out += left.substr(0, size);
-    else if (json) out += "\\u" + hex_digits(point, 4);
-    else if (point < 0x80) out += "\\x" + hex_digits(point, 2);
-    else out += "\\u{" + hex_digits(point, 4) + "}";
-    left.remove_prefix(std::max<std::size_t>(size, 1));
-  }
-  return out;
 }
 
 value cut_fields(const map& fields, const log_form& form);
@@ -127,22 +82,10 @@ std::string format_time(std::chrono::system_clock::time_point at, bool utc, int 
 }
 
 std::string escape_line(std::string_view text, std::size_t width) {
-  constexpr std::string_view hex = "0123456789abcdef";
-  std::string out;
   const std::string_view shown = beginning(text, width);
-  out.reserve(shown.size());
-  for (const char c : shown) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      out += "\n    ";
-    } else if (c == '\t' || (byte >= 0x20 && byte != 0x7f)) {
-      out += c;
-    } else {
-      out += "\\x";
-      out += hex[byte >> 4];
-      out += hex[byte & 15];
-    }
-  }
+  std::string out = for_terminal(shown);
+  for (std::size_t at = out.find('\n'); at != std::string::npos; at = out.find('\n', at + 1))
+    out.insert(at + 1, 4, ' ');
   if (shown.size() < text.size()) out += "…";
   return out;
 }
@@ -166,7 +109,7 @@ std::string text_line(const log_event& event, const log_form& form) {
     out += many_lines ? ": " : "=";
     out += field_text(item, form);
   }
-  return harmless(std::move(out), false);
+  return for_terminal(out);  // last of all, so that nothing gets past it
 }
 
 std::string json_line(const log_event& event, const log_form& form) {
@@ -174,12 +117,11 @@ std::string json_line(const log_event& event, const log_form& form) {
   at[10] = 'T';
   at += 'Z';
   const value message(cut(value(event.message), form));
-  std::string out = to_json(map_of({{"time", value(std::move(at))},
-                                    {"level", value(to_string(event.level))},
-                                    {"message", message},
-                                    {"fields", cut_fields(event.fields, form)}}),
-                            -1, form.depth + 2);
-  return harmless(std::move(out), true);
+  return to_json(map_of({{"time", value(std::move(at))},
+                         {"level", value(to_string(event.level))},
+                         {"message", message},
+                         {"fields", cut_fields(event.fields, form)}}),
+                 -1, form.depth + 2);
 }
 
 }  // namespace troupe::internal

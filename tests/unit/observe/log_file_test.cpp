@@ -209,7 +209,16 @@ TEST(LogLine, IsUtf8AndTurnsNothingAround) {
       EXPECT_EQ(line.find(bad), std::string::npos) << bad << " in " << line;
     EXPECT_NE(line.find("\xf0\x9f\x98\x80 ü"), std::string::npos) << line;
   }
-  EXPECT_NE(text.find("a\\xff\\xc3(b\\u{009b}31m \\u{202e}c"), std::string::npos) << text;
+  EXPECT_NE(text.find("a\\xff\\xc3(b\\xc2\\x9b31m \\xe2\\x80\\xaec"), std::string::npos) << text;
+}
+
+TEST(EscapeLine, ShowsWhatATerminalWouldObeyAndIndentsLines) {
+  EXPECT_EQ(escape_line("plain ü\t\xf0\x9f\x98\x80", 200), "plain ü\t\xf0\x9f\x98\x80");
+  EXPECT_EQ(escape_line("a\n\nb", 200), "a\n    \n    b");
+  EXPECT_EQ(escape_line("\u009b31m\u202efdp\u2066\u200b\r", 200),
+            R"(\xc2\x9b31m\xe2\x80\xaefdp\xe2\x81\xa6\xe2\x80\x8b\x0d)");
+  EXPECT_EQ(escape_line("\xff\xc3", 200), R"(\xff\xc3)");
+  EXPECT_EQ(escape_line("ab\u202e", 4), "ab…");
 }
 
 TEST(LogLine, IsNotCutWithinACharacter) {

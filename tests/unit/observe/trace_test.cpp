@@ -21,6 +21,12 @@ void expect_quiet(lab& lab, const address& worker) {
   EXPECT_EQ(lab.watching->tracing().hook_count(), before);
 }
 
+TEST(TraceFormat, ShowsNoControlOfANameFromElsewhere) {
+  const value called = map_of(
+      {{"kind", "call"}, {"time", 0}, {"pid", "<a\u009b31m>"}, {"function", "b\u202ec"}, {"arguments", list_of({})}});
+  EXPECT_TRUE(trace::format(called).ends_with(R"( <a\xc2\x9b31m> b\xe2\x80\xaec())")) << trace::format(called);
+}
+
 TEST(Trace, ToldOfEachMessageThatIsReceived) {
   lab lab;
   const pid worker = lab.start("lab.worker");
