@@ -4,6 +4,7 @@
 #include <troupe/expect.hpp>
 
 #include "hub_core.hpp"
+#include "life_table.hpp"
 #include "quoted.hpp"
 
 namespace troupe::bus::internal {
@@ -39,6 +40,7 @@ connection& hub_core::bring_up(half& h) {
   c.heard = loop_.now();
   c.door = std::make_shared<gate>();
   c.door->frame_limit = c.info.theirs.frame_bytes;
+  if (!c.info.who.tool) troupe::internal::spare_life(c.info.who.name, c.info.who.creation);
   drop_half(c.pipe);
   transport_->trust(c.pipe);
   const connection_id id = c.info.id;
@@ -64,7 +66,10 @@ connection& hub_core::bring_up(half& h) {
     }
   }
   drops_.log(log_level::debug, "connected",
-             {{"peer", c.info.who.name}, {"via", c.info.via.text()}, {"dialled_by_us", c.info.dialled_by_us}});
+             {{"peer", c.info.who.name},
+              {"via", c.info.via.text()},
+              {"from", c.info.from ? value(c.info.from->text()) : value()},
+              {"dialled_by_us", c.info.dialled_by_us}});
   events_.up(c.info);
   join_dials(c);
   return c;

@@ -101,6 +101,7 @@ class hub_core final : public hub, private transport_events {
   result<void> on_proof(half& h, const parsed_step& step, std::span<const std::byte> data);
   result<void> on_welcome(half& h, const parsed_step& step);
   void on_refusal(half& h, const error& reason);
+  void met_itself(std::span<const std::byte> hello);
   void send_step(pipe_id pipe, bytes message);
   void answer_stranger(pipe_id pipe, std::span<const std::byte> data);
   void send_away(pipe_id stranger);
@@ -170,6 +171,7 @@ class hub_core final : public hub, private transport_events {
     endpoint told, real;  // real: by number
   };
   std::vector<listened> listening_;
+  std::vector<endpoint> own_;  // dialled, and this hub itself answered: a NAT's, a balancer's, a mistake
   std::map<pipe_id, half> halves_;
   crowd near_strangers_, far_strangers_;  // accepted halves without a proof: of this host, of others
   std::map<dial_id, pending_dial> dials_;

@@ -153,7 +153,10 @@ result<void> hub_core::on_hello(half& h, const parsed_step& step, std::span<cons
   const auto protocol = choose_protocol(hello->protocol_min, hello->protocol_max);
   if (!protocol) return protocol.error();
   if (hello->who.name == self_.name) {
-    if (hello->who.creation == self_.creation) return error(errc::not_allowed, "a node cannot dial itself");
+    if (hello->who.creation == self_.creation) {
+      met_itself(data);
+      return error(errc::not_allowed, "a node cannot dial itself");
+    }
     return error(errc::name_taken, "this node has the name " + self_.name + " itself");
   }
   const bool by_key = hello->secret == "control_key";
@@ -166,7 +169,10 @@ result<void> hub_core::on_hello(half& h, const parsed_step& step, std::span<cons
   h.peer.protocol = *protocol;
   h.peer.proved = by_key ? secret::control_key : secret::cookie;
   h.peer.encrypted = h.frames.over == channel::encrypted;
-  if (!listening_.empty()) h.peer.via = listening_.front().told;
+  pipe_origin origin = transport_->origin(h.pipe);
+  const auto at = std::ranges::find(listening_, origin.at, &listened::real);
+  h.peer.via = at == listening_.end() ? std::move(origin.at) : at->told;
+  h.peer.from = std::move(origin.from);
 
   challenge_message challenge;
   challenge.protocol = *protocol;
@@ -179,6 +185,20 @@ result<void> hub_core::on_hello(half& h, const parsed_step& step, std::span<cons
   h.waits_for = half::state::proof;
   send_step(h.pipe, h.frames.challenge);
   return {};
+}
+
+// Our own hello has come back to us, which its nonce proves: what we dialled leads here, and is not dialled again.
+void hub_core::met_itself(std::span<const std::byte> hello) {
+  constexpr std::size_t most_own = 64;
+  for (const auto& [pipe, h] : halves_) {
+    if (h.dial == 0 || !std::ranges::equal(h.frames.hello, hello)) continue;
+    const pending_dial& dial = dials_.at(h.dial);
+    if (own_.size() == most_own) return;
+    own_.push_back(dial.where);
+    drops_.log(log_level::warning, "an endpoint leads to this node itself: it is not dialled again",
+               {{"endpoint", dial.where.text()}, {"dialled_for", troupe::internal::quoted(dial.how.expected_name)}});
+    return;
+  }
 }
 
 result<void> hub_core::on_challenge(half& h, const parsed_step& step, std::span<const std::byte> data) {
@@ -267,6 +287,9 @@ void hub_core::begin_dial(dial_id id, const endpoint& where, dial_options how) {
   dial.name = dial.how.expected_name;
   if (stopping_) return fail_dial(id, error(errc::shutting_down, self_.name + " is stopping"));
   if (dial.name == self_.name) return fail_dial(id, error(errc::not_allowed, "a node cannot dial itself"));
+  if (std::ranges::find(own_, where) != own_.end()) {
+    return fail_dial(id, error(errc::not_allowed, where.text() + " leads to this node itself"));
+  }
   if (connection* up = dial.name.empty() ? nullptr : find_name(dial.name)) {
     dials_.erase(id);
     return events_.dial_joined(id, up->info.id);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <utility>
 
 #include "life_table.hpp"
 #include "quoted.hpp"
@@ -121,19 +122,36 @@ std::atomic<life_table::entry*>* life_table::slot(std::size_t index) {
 
 result<std::size_t> life_table::free_slot() {
   if (lives_.size() < limit_) return lives_.size();
+  std::optional<std::size_t> index;
+  // A whole round for nothing costs too much to be tried by each newcomer.
+  if (spared_ < limit_ / 4 * 3) index = forget_one(false);
+  if (!index) index = forget_one(true);
+  if (index) return *index;
+  return error(errc::system_limit, "too many lives of nodes are held");
+}
+
+std::optional<std::size_t> life_table::forget_one(bool spared_too) {
   for (std::size_t tries = 0; tries < 2 * limit_; ++tries) {
     const std::size_t index = hand_;
     hand_ = (hand_ + 1) % limit_;
     std::atomic<entry*>& at = *slot(index);
     entry* each = at.load(std::memory_order_relaxed);
-    if (each->held || each->seen.exchange(false, std::memory_order_relaxed)) continue;
+    if (each->held || (each->spared && !spared_too)) continue;
+    if (each->seen.exchange(false, std::memory_order_relaxed)) continue;
+    if (each->spared) --spared_;
     lives_.erase({each->name, each->creation});
     at.store(nullptr, std::memory_order_release);
     forgotten_.emplace_back(each);
     if (forgotten_.size() > limit_) forgotten_.pop_front();
     return index;
   }
-  return error(errc::system_limit, "too many lives of nodes are held");
+  return std::nullopt;
+}
+
+void life_table::spare(const node_life* life) noexcept {
+  const std::lock_guard lock(mutex_);
+  auto* each = const_cast<entry*>(static_cast<const entry*>(life));
+  if (!std::exchange(each->spared, true)) ++spared_;
 }
 
 result<const node_life*> life_table::intern(std::string_view name, std::uint64_t creation, bool hold) {
@@ -191,6 +209,10 @@ result<const node_life*> intern_life(std::string_view name, std::uint64_t creati
   auto life = lives().intern(name, creation);
   if (life) key = (*life)->key;
   return life;
+}
+
+void internal::spare_life(std::string_view name, std::uint64_t creation) {
+  if (auto held = held_life::hold(name, creation)) lives().spare(held->get());
 }
 
 const node_life* life_of(std::uint64_t key) noexcept { return lives().find(key); }

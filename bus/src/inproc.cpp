@@ -95,7 +95,7 @@ class inproc_pipes final : public transport {
     const auto there = network_->find(where.host);
     pipes_.emplace(id, address{});
     const address here{box_, id};
-    if (there && there->post(there, [here](inproc_pipes& owner) { owner.accept(here); })) {
+    if (there && there->post(there, [here, where](inproc_pipes& owner) { owner.accept(here, where); })) {
       // The other side's number is not known yet: it finds its end by ours.
       pipes_[id] = {there, 0};
       return id;
@@ -115,6 +115,8 @@ class inproc_pipes final : public transport {
     return to_other(pipe, found->second,
                     [data = std::move(data)](inproc_pipes& owner, pipe_id id) { owner.arrived(id, data); });
   }
+
+  pipe_origin origin(pipe_id accepted) const override { return {came_in_at_.at(accepted), {}}; }
 
   void close(pipe_id pipe) override {
     auto found = pipes_.find(pipe);
@@ -153,8 +155,9 @@ class inproc_pipes final : public transport {
     auto found = accepted_.find({far.box.get(), far.pipe});
     return found == accepted_.end() ? 0 : found->second;
   }
-  void accept(const address& far) {
+  void accept(const address& far, const endpoint& at) {
     const pipe_id id = ++last_;
+    came_in_at_.emplace(id, at);
     pipes_.emplace(id, far);
     accepted_.emplace(far_end{far.box.get(), far.pipe}, id);
     events_->opened(id);
@@ -168,6 +171,7 @@ class inproc_pipes final : public transport {
   void forget(pipe_id id) {
     auto found = pipes_.find(id);
     accepted_.erase({found->second.box.get(), found->second.pipe});
+    came_in_at_.erase(id);
     pipes_.erase(found);
   }
 
@@ -178,6 +182,7 @@ class inproc_pipes final : public transport {
   std::vector<std::string> listening_;
   std::map<pipe_id, address> pipes_;
   std::map<far_end, pipe_id> accepted_;
+  std::map<pipe_id, endpoint> came_in_at_;
   pipe_id last_ = 0;
 };
 

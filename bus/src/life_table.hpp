@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
@@ -16,9 +17,10 @@
 namespace troupe::internal {
 
 // Lives by name and creation. When all slots are taken, a clock hand looks for a life that is neither held nor was
-// seen again since it last came by: most tools' are met once. What it takes out is freed only after as many more were
-// taken out, so that who has just looked a life up can read it without a lock. Owner: the process (one, never
-// destroyed), or a test. Thread-safe.
+// seen again since it last came by: most tools' are met once. Lives of nodes that were connected are spared as long as
+// there is any other, so that their pids print and compare as they did, whatever crowd comes by. What it takes out is
+// freed only after as many more were taken out, so that who has just looked a life up can read it without a lock.
+// Owner: the process (one, never destroyed), or a test. Thread-safe.
 class life_table {
  public:
   static constexpr std::size_t most = life_limit;
@@ -29,12 +31,14 @@ class life_table {
 
   [[nodiscard]] result<const node_life*> intern(std::string_view name, std::uint64_t creation, bool hold = false);
   void release(const node_life* life) noexcept;
+  void spare(const node_life* life) noexcept;
   [[nodiscard]] const node_life* find(std::uint64_t key) const noexcept;  // without a lock
   void seen(const node_life* life) noexcept;                              // without a lock
 
  private:
   struct entry : node_life {
     std::size_t held = 0;
+    bool spared = false;
     std::atomic<bool> seen{false};
   };
   struct name_and_creation {
@@ -51,6 +55,7 @@ class life_table {
 
   [[nodiscard]] std::atomic<entry*>* slot(std::size_t index);
   [[nodiscard]] result<std::size_t> free_slot();
+  [[nodiscard]] std::optional<std::size_t> forget_one(bool spared_too);
 
   const std::size_t limit_;
   std::mutex mutex_;
@@ -58,7 +63,11 @@ class life_table {
   std::size_t hand_ = 0;
   std::uint64_t made_ = 0;
   std::deque<std::unique_ptr<entry>> forgotten_;
+  std::size_t spared_ = 0;
   std::array<std::atomic<chunk*>, most / std::tuple_size_v<chunk>> chunks_{};
 };
+
+// In the program's own table: of a node that is connected. A life that finds no slot is not kept.
+void spare_life(std::string_view name, std::uint64_t creation);
 
 }  // namespace troupe::internal

@@ -199,7 +199,7 @@ void simulation::connect(simulated_pipes& dialler, pipe_id id, const endpoint& w
   forth.reader = found->second;
   forth.id = next_pipe();
   back.from = forth.to;
-  found->second->ends_.emplace(forth.id, simulated_pipes::end{pipe, 0});
+  found->second->ends_.emplace(forth.id, simulated_pipes::end{pipe, 0, where});
 }
 
 void simulation::transmit(const std::shared_ptr<simulated_pipe>& pipe, int way, simulated_pipe::item item) {

@@ -81,6 +81,7 @@ class simulated_pipes final : public transport {
   void unlisten(const endpoint& where) override;
   result<pipe_id> dial(const endpoint& where) override;
   bool send(pipe_id pipe, std::span<const std::byte> header, frame_payload payload) override;
+  pipe_origin origin(pipe_id accepted) const override { return {ends_.at(accepted).at, {}}; }
   void close(pipe_id pipe) override;
   void stop() override;
 
@@ -88,7 +89,8 @@ class simulated_pipes final : public transport {
   friend class simulation;
   struct end {
     std::shared_ptr<simulated_pipe> pipe;
-    int reads;  // the direction that this side reads
+    int reads;         // the direction that this side reads
+    endpoint at = {};  // where it was accepted
   };
   simulation& world_;
   simulated_host& host_;

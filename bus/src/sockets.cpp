@@ -67,6 +67,18 @@ endpoint literal(const endpoint& where, const socket_address& address) {
   return out;
 }
 
+endpoint numbers_of(const socket_address& address) {
+  endpoint out = literal({.kind = endpoint::scheme::tcp}, address);
+  if (constexpr std::string_view mapped = "::ffff:"; out.host.starts_with(mapped) && out.host.contains('.'))
+    out.host.erase(0, mapped.size());
+  if (address.data.ss_family == AF_INET) {
+    out.port = ntohs(reinterpret_cast<const sockaddr_in*>(&address.data)->sin_port);
+  } else if (address.data.ss_family == AF_INET6) {
+    out.port = ntohs(reinterpret_cast<const sockaddr_in6*>(&address.data)->sin6_port);
+  }
+  return out;
+}
+
 std::string source_of(const socket_address& peer) {
   const auto* bytes = reinterpret_cast<const char*>(&peer.data);
   if (peer.data.ss_family == AF_INET) return {bytes + offsetof(sockaddr_in, sin_addr), 4};
@@ -94,8 +106,7 @@ result<listening_socket> listen_at(const endpoint& where, const socket_address& 
   if (where.kind != endpoint::scheme::tcp || where.port != 0) return out;
   socket_address bound;
   if (::getsockname(out.socket.get(), bound.get(), &bound.size) != 0) return failed("no port");
-  out.where.port = ntohs(bound.data.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&bound.data)->sin6_port
-                                                          : reinterpret_cast<sockaddr_in*>(&bound.data)->sin_port);
+  out.where.port = numbers_of(bound).port;
   return out;
 }
 

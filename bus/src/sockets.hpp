@@ -27,6 +27,8 @@ struct socket_address {
 [[nodiscard]] result<std::vector<socket_address>> addresses_of(const endpoint& where);
 // `where` with this address for its host.
 [[nodiscard]] endpoint literal(const endpoint& where, const socket_address& address);
+// An address of tcp by number; IPv4 in IPv6's clothes is IPv4.
+[[nodiscard]] endpoint numbers_of(const socket_address& address);
 // Whom a quota is for: an IPv4 address, the first half of an IPv6 one; empty for what is of this host alone (ipc).
 [[nodiscard]] std::string source_of(const socket_address& peer);
 

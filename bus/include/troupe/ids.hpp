@@ -14,9 +14,9 @@ namespace troupe {
 
 // One life of a node: its name and the creation it drew at start. Interned, so that a pid is two words and copies
 // without counting. The table remembers `life_limit` lives; only authenticated peers can add to it. When it is full, a
-// life that nothing holds and that was not seen lately makes place, as do the tools that came and went by the thousand:
-// a pid that is still kept of such a life then belongs to `nonode`, equals no pid of any other life, and reaches
-// nobody.
+// life that nothing holds and that was not seen lately makes place: tools that came and went by the thousand first,
+// nodes that were connected last. A pid that is still kept of such a life then belongs to `nonode`, equals no pid of
+// any other life, and reaches nobody.
 struct node_life {
   std::string name;  // "part@host"; "nonode@nohost" for a node that is not alive
   std::uint64_t creation = 0;

@@ -131,6 +131,8 @@ result<endpoint> accepted_pipes::listen(const endpoint& where, const channel_key
   auto socket = listen_at(where, *numeric);
   if (!socket) return socket.error();
   listener one{.where = socket->where};
+  socket_address bound;
+  if (::getsockname(socket->socket.get(), bound.get(), &bound.size) == 0) one.numbers = numbers_of(bound);
   one.also = unique_fd(::fcntl(socket->socket.get(), F_DUPFD_CLOEXEC, 0));
   auto domain = encrypt(keys);
   if (!domain) return domain.error();
@@ -223,12 +225,29 @@ accepted_pipes::pipe* accepted_pipes::find_or_open(std::string_view route, int f
   }
   auto made = std::make_unique<pipe>(pipe{.id = last_ += 4, .route = key, .fd = fd});
   made->source = body.property("Peer-Address");
+  made->origin = origin_of(fd, made->source);
   pipe* out = made.get();
   by_id_.emplace(out->id, out);
   by_route_.emplace(std::move(key), std::move(made));
   forgotten_.erase(fd);
   if (fd >= 0) by_fd_.emplace(fd, out);
   else ++without_fd_;  // a candidate of every probe
+  return out;
+}
+
+// The descriptor may be another's by now, since it is libzmq's: then what libzmq has said before is all that is known.
+pipe_origin accepted_pipes::origin_of(int fd, const std::string& source) const {
+  pipe_origin out{.at = {}, .from = endpoint{.kind = endpoint::scheme::tcp, .host = source}};
+  if (!listeners_.empty()) out.at = listeners_.front().where;
+  socket_address ours, theirs;
+  if (::getsockname(fd, ours.get(), &ours.size) != 0 || ::getpeername(fd, theirs.get(), &theirs.size) != 0) return out;
+  const endpoint to = numbers_of(ours), from = numbers_of(theirs);
+  if (from.host != source && "::ffff:" + from.host != source) return out;
+  out.from = from;
+  for (const listener& one : listeners_) {
+    const bool all = one.numbers.host == "0.0.0.0" || one.numbers.host == "::";
+    if (one.numbers.port == to.port && (all || one.numbers.host == to.host)) out.at = one.where;
+  }
   return out;
 }
 
@@ -276,6 +295,8 @@ std::string accepted_pipes::source(pipe_id id) const {
   auto found = by_id_.find(id);
   return found == by_id_.end() ? std::string() : found->second->source;
 }
+
+pipe_origin accepted_pipes::origin(pipe_id accepted) const { return by_id_.at(accepted)->origin; }
 
 void accepted_pipes::close(pipe_id id) {
   auto found = by_id_.find(id);

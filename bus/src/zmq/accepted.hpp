@@ -45,6 +45,7 @@ class accepted_pipes {
   void unlisten(const endpoint& where);  // ends what was accepted there, too
   bool send(pipe_id id, std::span<const std::byte> header, const frame_payload& payload);
   [[nodiscard]] std::string source(pipe_id id) const;
+  [[nodiscard]] pipe_origin origin(pipe_id accepted) const;
   void close(pipe_id id);
   void close_all();
   // Every turn. True while probes are under way.
@@ -56,6 +57,7 @@ class accepted_pipes {
     pipe_id id;
     std::string route;        // the ROUTER's id
     std::string source = {};  // the address of who dialled
+    pipe_origin origin = {};
     int fd = -1;
     bool announced = false;
     bool dying = false;
@@ -71,6 +73,7 @@ class accepted_pipes {
   };
   struct listener {
     endpoint where;
+    endpoint numbers;
     std::string address;  // as libzmq spells it
     std::string domain;   // of ZAP
     unique_fd also;       // the same socket: for when no descriptor is free
@@ -84,6 +87,7 @@ class accepted_pipes {
   bool read_router();
   void take(std::string_view route, int fd, zmq_message& body);
   pipe* find_or_open(std::string_view route, int fd, zmq_message& body);
+  [[nodiscard]] pipe_origin origin_of(int fd, const std::string& source) const;
   void reopen(pipe& one);
   void forget_former(int fd);
   bool send_to(pipe& to, std::span<const std::byte> header, const frame_payload& payload);

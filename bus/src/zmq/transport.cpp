@@ -84,6 +84,9 @@ class zmq_transport_impl final : public transport, private loop_source {
     if (zmtp::pipes::is_one(pipe)) return plain_->source(pipe);
     return accepted_pipes::is_one(pipe) ? accepted_->source(pipe) : std::string();
   }
+  pipe_origin origin(pipe_id accepted) const override {
+    return zmtp::pipes::is_one(accepted) ? plain_->origin(accepted) : accepted_->origin(accepted);
+  }
   std::size_t unsent(pipe_id pipe) const noexcept override {
     return zmtp::pipes::is_one(pipe) ? plain_->unsent(pipe) : 0;
   }

@@ -1,5 +1,6 @@
 #pragma once
 // What `pipes` keeps of each of its pipes and listeners; for pipes*.cpp alone.
+#include "sockets.hpp"
 #include "zmtp/pipes.hpp"
 #include "zmtp/race.hpp"
 
@@ -28,7 +29,7 @@ struct pipes::pipe {
   pipe_id id = 0;
   endpoint where;  // dialled, or where it was accepted
   side which = side::dialler;
-  std::string source;                    // of who was accepted
+  socket_address from;                   // of who was accepted
   std::unique_ptr<zmtp::stream> stream;  // none while a name is looked up, or several addresses are tried
   resolver::ticket lookup = 0;
   std::unique_ptr<zmtp::race> race;

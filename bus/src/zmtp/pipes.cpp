@@ -57,7 +57,13 @@ void pipes::trust(pipe_id id) {
 
 std::string pipes::source(pipe_id id) const {
   auto found = pipes_.find(id);
-  return found == pipes_.end() ? std::string() : found->second->source;
+  return found == pipes_.end() ? std::string() : source_of(found->second->from);
+}
+
+pipe_origin pipes::origin(pipe_id accepted) const {
+  const pipe& one = *pipes_.at(accepted);
+  if (one.where.kind == endpoint::scheme::ipc) return {one.where, {}};
+  return {one.where, numbers_of(one.from)};
 }
 
 std::size_t pipes::unsent(pipe_id id) const noexcept {

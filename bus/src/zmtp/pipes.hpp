@@ -38,6 +38,7 @@ class pipes final : private stream_events, private loop_source {
   void close_all();
   void trust(pipe_id id);
   [[nodiscard]] std::string source(pipe_id id) const;
+  [[nodiscard]] pipe_origin origin(pipe_id accepted) const;
   [[nodiscard]] std::size_t unsent(pipe_id id) const noexcept;
   [[nodiscard]] static bool is_one(pipe_id id) noexcept { return (id & 3) == 1; }
 
@@ -46,7 +47,7 @@ class pipes final : private stream_events, private loop_source {
   struct pipe;
 
   [[nodiscard]] crowd& strangers_at(const endpoint& where) noexcept;
-  void accepted(listener& at, unique_fd socket, std::string source);
+  void accepted(listener& at, unique_fd socket, const socket_address& from);
   bool send_away(pipe_id stranger);
   void out_of_descriptors(const endpoint& where, int number);
   void begin(pipe& one, unique_fd socket, bool connecting);

@@ -40,7 +40,7 @@ void pipes::listener::readable() {
     socket_address from;
     unique_fd one(::accept4(socket_.get(), from.get(), &from.size, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (one) {
-      owner_.accepted(*this, std::move(one), source_of(from));
+      owner_.accepted(*this, std::move(one), from);
       continue;
     }
     if (errno != EMFILE && errno != ENFILE) return;  // nobody waits, or whoever did is gone
@@ -92,17 +92,18 @@ crowd& pipes::strangers_at(const endpoint& where) noexcept {
   return where.kind == endpoint::scheme::ipc ? near_ : far_;
 }
 
-void pipes::accepted(listener& at, unique_fd socket, std::string source) {
+void pipes::accepted(listener& at, unique_fd socket, const socket_address& from) {
   crowd& strangers = strangers_at(at.where());
+  const std::string source = source_of(from);
   send_away(strangers.must_go(source));
   auto made = std::make_unique<pipe>();
   pipe& one = *made;
   one.id = last_ += 4;
   one.where = at.where();
   one.which = side::acceptor;
-  one.source = std::move(source);
+  one.from = from;
   pipes_.emplace(one.id, std::move(made));
-  strangers.add(one.id, one.source);
+  strangers.add(one.id, source);
   one.timer = loop_.at(loop_.now() + first_words, [this, &one] {
     one.timer = 0;
     events_.noise("stranger", "somebody who connected and said nothing at " + one.where.text());

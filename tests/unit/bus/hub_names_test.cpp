@@ -70,6 +70,29 @@ TEST_P(HubNames, ADialToAConnectedNameJoins) {
   EXPECT_EQ(b.events.joined()[0], std::pair(dial, b.events.first()));
 }
 
+// What was told of another node leads to this one: by a NAT, a balancer, a mistake.
+TEST_P(HubNames, AnEndpointThatLeadsHereIsNotDialledAgain) {
+  test_node a(world_.options("a@host"));
+  test_node b(world_.options("b@host"));
+  const auto own = a.listen(world_.address());
+  const auto other = b.listen(world_.address());
+  for (std::size_t times = 1; times <= 3; ++times) {
+    a.hub->dial(own, {.expected_name = "b@host"});
+    ASSERT_TRUE(world_.until([&] { return a.events.failed().size() == times; }));
+    EXPECT_EQ(a.events.failed().back().reason.code(), errc::not_allowed);
+    EXPECT_EQ(a.drops("not_allowed"), 1u) << "it has met itself once";
+  }
+  EXPECT_TRUE(a.events.failed().back().reason.text().contains(own.text() + " leads to this node itself"));
+  EXPECT_EQ(a.log.count("an endpoint leads to this node itself"), 1u);
+  // Another life of this name is not this node, and who answers elsewhere is not either.
+  test_node next(world_.options("a@host", 2));
+  next.hub->dial(own);
+  ASSERT_TRUE(world_.until([&] { return next.events.failed().size() == 1; }));
+  EXPECT_FALSE(next.log.has("leads to this node itself"));
+  a.hub->dial(other, {.expected_name = "b@host"});
+  ASSERT_TRUE(world_.until([&] { return a.events.first() != 0; }));
+}
+
 TEST_P(HubNames, ANewConnectionOfTheSameLifeEndsTheOldFirst) {
   test_node a(world_.options("a@host"));
   raw_peer peer(world_.options("x@host").transport);

@@ -136,7 +136,7 @@ TEST_P(HubRefusal, ADialToOneselfAndWithoutASecret) {
   ASSERT_TRUE(world_.until([&] { return a.events.failed().size() == 1; }));
   EXPECT_EQ(a.events.failed()[0].reason, errc::not_allowed);
   a.hub->set_security({});
-  a.hub->dial(where);
+  a.hub->dial(bus::endpoint::parse(world_.address()).value());
   ASSERT_TRUE(world_.until([&] { return a.events.failed().size() == 2; }));
   EXPECT_EQ(a.events.failed()[1].reason, errc::bad_cookie);
 }

@@ -68,6 +68,34 @@ TEST(Life, ALifeInUseStays) {
   EXPECT_EQ(table.find(used->key), used);
 }
 
+TEST(Life, OfANodeThatWasConnectedGoesLast) {
+  internal::life_table table(8);
+  const node_life* node = table.intern("node@h", 1).value();
+  const std::uint64_t key = node->key;
+  table.spare(node);
+  for (std::uint64_t i = 0; i < 1000; ++i) ASSERT_TRUE(table.intern("tool@h", i));
+  EXPECT_EQ(table.find(key), node);
+  EXPECT_EQ(table.intern("node@h", 1).value(), node) << "under its old key";
+  // They are bounded as well: what is left to others stays a quarter.
+  for (std::uint64_t i = 2; i < 1000; ++i) {
+    auto next = table.intern("node@h", i);
+    ASSERT_TRUE(next);
+    table.spare(*next);
+    ASSERT_TRUE(table.intern("tool@h", i));
+  }
+  EXPECT_EQ(table.find(key), nullptr);
+}
+
+TEST(Pid, OfANodeThatWasConnectedIsTheSameAfterAnyNumberOfTools) {
+  internal::spare_life("spared@host", 7);
+  const pid before(life("spared@host", 7), 4);
+  const std::string text = before.text();
+  for (std::uint64_t i = 0; i < 3 * life_limit; ++i) ASSERT_TRUE(intern_life("mob@host", i));
+  EXPECT_EQ(before.text(), text);
+  EXPECT_EQ(before, pid(life("spared@host", 7), 4));
+  EXPECT_EQ(pid::parse(text).value(), before);
+}
+
 TEST(Life, TableFullOfHeldLivesRefuses) {
   internal::life_table table(2);
   const node_life* first = table.intern("a@h", 0, true).value();

@@ -22,7 +22,8 @@ using dial_id = std::uint64_t;
 struct peer_info {
   connection_id id = 0;
   identity who;
-  endpoint via;                      // what was dialled; for an accepted connection one endpoint of ours
+  endpoint via;                      // what was dialled, by us or, where it was accepted, by them (of our endpoints)
+  std::optional<endpoint> from;      // accepted by tcp: the address of their side, which nobody can dial
   limits theirs;                     // frame_bytes, credit_bytes and tick are the peer's own
   unsigned protocol = 0;             // agreed on
   secret proved = secret::cookie;    // by the dialler

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,13 @@ class transport_events {
     static_cast<void>(cause);
     static_cast<void>(what);
   }
+};
+
+// Where an accepted pipe came in, as `listen` returned it; and by tcp the address of the other side, which nobody can
+// dial: its port was the system's choice, and on the way from there addresses may have been changed.
+struct pipe_origin {
+  endpoint at;
+  std::optional<endpoint> from;
 };
 
 struct transport_settings {
@@ -87,6 +95,7 @@ class transport {
   virtual bool send(pipe_id pipe, std::span<const std::byte> header, frame_payload payload) = 0;
   // The other side has proved its secret: from now on it may send long frames.
   virtual void trust(pipe_id pipe) { static_cast<void>(pipe); }
+  [[nodiscard]] virtual pipe_origin origin(pipe_id accepted) const = 0;
   // Whom a quota is for: the address of who dialled, in some form; empty for what is on this host alone.
   [[nodiscard]] virtual std::string source(pipe_id pipe) const {
     static_cast<void>(pipe);

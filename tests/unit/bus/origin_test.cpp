@@ -1,0 +1,111 @@
+// Where an accepted connection comes from: the endpoint of ours that was dialled, and by tcp the address of their side.
+#include <gtest/gtest.h>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include "unit/bus/hub_fixture.hpp"
+
+namespace troupe::test {
+namespace {
+
+constexpr std::string_view strong_cookie = "a7b2c6d3e5f4g2h3i4j5k6l7m2n3o4p5";
+
+bool has_v6() {
+  const int fd = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in6 at{};
+  at.sin6_family = AF_INET6;
+  at.sin6_addr = in6addr_loopback;
+  const bool out = fd >= 0 && ::bind(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0;
+  if (fd >= 0) ::close(fd);
+  return out;
+}
+
+class Origin : public testing::TestWithParam<plain_text> {
+ protected:
+  bus::hub_options options(std::string_view name) {
+    auto out = world_.options(name);
+    out.security.cookie = std::string(strong_cookie);
+    out.security.plain_text_allowed = GetParam();
+    return out;
+  }
+  // What the acceptor knows of who dialled `at`, and what the dialler knows.
+  std::pair<bus::peer_info, bus::peer_info> dial(test_node& acceptor, const bus::endpoint& at) {
+    const std::string name = "dialler" + std::to_string(dialled_++) + "@host";
+    test_node& from = *diallers_.emplace_back(std::make_unique<test_node>(options(name)));
+    from.hub->dial(at);
+    const auto up = [&](const test_node& one, const std::string& who) -> std::optional<bus::peer_info> {
+      for (const bus::peer_info& each : one.events.ups()) {
+        if (each.who.name == who) return each;
+      }
+      return std::nullopt;
+    };
+    if (!world_.until([&] { return up(acceptor, name) && up(from, acceptor.hub->self().name); })) return {};
+    return {*up(acceptor, name), *up(from, acceptor.hub->self().name)};
+  }
+  void expect_tcp(const bus::peer_info& seen, const bus::endpoint& at, const std::string& host) {
+    EXPECT_EQ(seen.via.text(), at.text());
+    ASSERT_TRUE(seen.from) << at.text();
+    EXPECT_EQ(seen.from->kind, bus::endpoint::scheme::tcp);
+    EXPECT_EQ(seen.from->host, host);
+    EXPECT_NE(seen.from->port, 0);
+    EXPECT_NE(seen.from->port, at.port);
+    EXPECT_EQ(seen.encrypted, GetParam() == plain_text::nowhere);
+    for (const auto& one : diallers_) {
+      for (const auto& other : one->events.ups()) EXPECT_FALSE(other.from) << "it dialled";
+    }
+  }
+
+  world world_{form::tcp};
+  temp_dir folder_;
+  std::vector<std::unique_ptr<test_node>> diallers_;
+  int dialled_ = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(Channels, Origin, testing::Values(plain_text::anywhere, plain_text::nowhere),
+                         [](const auto& info) { return info.param == plain_text::nowhere ? "encrypted" : "plain"; });
+
+TEST_P(Origin, IsTheEndpointThatWasDialledAndTheirAddress) {
+  test_node acceptor(options("acceptor@host"));
+  const auto ipc = acceptor.listen("ipc://" + (folder_ / "socket").string());
+  const auto first = acceptor.listen("tcp://127.0.0.1:*");
+  const auto second = acceptor.listen("tcp://127.0.0.2:*");
+  const auto named = acceptor.listen("tcp://localhost:*");
+
+  const auto [by_second, at_dialler] = dial(acceptor, second);
+  expect_tcp(by_second, second, "127.0.0.1");
+  EXPECT_EQ(at_dialler.via, second);
+  const auto [by_first, unused] = dial(acceptor, first);
+  expect_tcp(by_first, first, "127.0.0.1");
+  EXPECT_NE(by_first.from->port, by_second.from->port);
+  expect_tcp(dial(acceptor, named).first, named, "127.0.0.1");
+  const auto by_ipc = dial(acceptor, ipc).first;
+  EXPECT_EQ(by_ipc.via, ipc);
+  EXPECT_FALSE(by_ipc.from) << "of this host";
+}
+
+TEST_P(Origin, OfAWildcardIsTheWildcard) {
+  test_node acceptor(options("acceptor@host"));
+  static_cast<void>(acceptor.listen("tcp://127.0.0.1:*"));
+  const auto v4 = acceptor.listen("tcp://0.0.0.0:*");
+  expect_tcp(dial(acceptor, {bus::endpoint::scheme::tcp, "127.0.0.1", v4.port}).first, v4, "127.0.0.1");
+  if (!has_v6()) GTEST_SKIP() << "no IPv6 here";
+  const auto v6 = acceptor.listen("tcp://[::]:*");
+  expect_tcp(dial(acceptor, {bus::endpoint::scheme::tcp, "127.0.0.1", v6.port}).first, v6, "127.0.0.1");
+  expect_tcp(dial(acceptor, {bus::endpoint::scheme::tcp, "::1", v6.port}).first, v6, "::1");
+}
+
+TEST_P(Origin, WhatLeadsHereIsFoundOut) {
+  test_node node(options("one@host"));
+  const auto own = node.listen("tcp://127.0.0.1:*");
+  for (std::size_t times = 1; times <= 2; ++times) {
+    node.hub->dial(own);
+    ASSERT_TRUE(world_.until([&] { return node.events.failed().size() == times; }));
+    EXPECT_EQ(node.events.failed().back().reason.code(), errc::not_allowed);
+  }
+  EXPECT_TRUE(node.events.failed().back().reason.text().contains("leads to this node itself"));
+  EXPECT_EQ(node.log.count("an endpoint leads to this node itself"), 1u);
+}
+
+}  // namespace
+}  // namespace troupe::test
