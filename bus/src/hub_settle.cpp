@@ -46,7 +46,8 @@ void hub_core::fail_dial(dial_id id, const error& reason) {
     drop_half(dial.pipe);
     transport_->close(dial.pipe);
   }
-  const bool quiet = reason == errc::noconnection || reason == errc::cancelled || reason == errc::shutting_down;
+  const bool own = std::ranges::find(own_, dial.where) != own_.end();  // that was said when it was found out
+  const bool quiet = own || reason == errc::noconnection || reason == errc::cancelled || reason == errc::shutting_down;
   map fields{{"endpoint", dial.where.text()},
              {"code", reason.name()},
              {"reason", troupe::internal::quoted(reason.text(), 256)}};
