@@ -76,6 +76,9 @@ void keeper::take(message& got) {
   });
   if (!live) return;
   if (auto* row = content_as<member_row>(got, tag)) on_row(from, *row);
+  else if (const auto* who = content_as<lives_asked>(got, tag)) on_lives_asked(from, *who);
+  else if (const auto* these = content_as<lives_named>(got, tag))
+    service_.with([&](global_service::state& s) { return s.views.named(s.members, from, these->ids), 0; });
   else if (auto* told = content_as<claims_told>(got, tag)) on_claims(from, *told);
   else if (const auto* gone = content_as<claim_released>(got, tag)) on_released(from, *gone);
   else if (auto* ask = content_as<claim_asked>(got, tag)) on_ask(from, *ask);
@@ -183,6 +186,7 @@ void keeper::on_released(const std::string& from, const claim_released& gone) {
 void keeper::turn() {
   const auto doubtful = service_.with([&](global_service::state& s) { return s.members.settle(now()); });
   for (const std::string& id : doubtful) service_.probe(id);
+  look_at_views();
   expire();
   const auto [number, digest, grants] = service_.with([](global_service::state& s) {
     return std::tuple(s.members.number(), s.members.digest(), s.members.may_grant());
@@ -225,8 +229,9 @@ duration keeper::pace() const { return row_cost * (current_.size() * current_.si
 time_point keeper::may_announce() const { return paced_until_ - (rows_at_once - 1) * pace(); }
 
 time_point keeper::due() const {
-  auto [number, out] =
-      service_.with([](global_service::state& s) { return std::pair(s.members.number(), s.members.next()); });
+  auto [number, out] = service_.with([](global_service::state& s) {
+    return std::pair(s.members.number(), std::min(s.members.next(), s.views.next()));
+  });
   if (number != announced_) out = std::min(out, may_announce());
   if (!deadlines_.empty()) out = std::min(out, deadlines_.begin()->first);
   if (!checks_.empty()) out = std::min(out, checks_.begin()->first);

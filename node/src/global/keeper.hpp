@@ -13,8 +13,9 @@
 //   the queue survives.
 // * Before a name is refused its owner is asked whether the holder still lives: whoever has seen a process end finds
 //   its name free, however slow the news.
-// * owner.cpp answers this node's processes, arbiter.cpp decides, clash.cpp settles what two sides held, keeper.cpp is
-//   the rest.
+// * owner.cpp answers this node's processes, arbiter.cpp decides, clash.cpp settles what two sides held, views.cpp
+// tells
+//   of nodes that see others than this one, keeper.cpp is the rest.
 #include <deque>
 #include <optional>
 
@@ -91,6 +92,11 @@ class keeper {
   void on_released(const std::string& from, const claim_released& gone);
   void on_sync(message& call, const sync_asked& asked);
   void answer_syncs();
+
+  // views.cpp
+  void look_at_views();
+  void say(const view_watch::difference& what);
+  void on_lives_asked(const std::string& from, const lives_asked& asked);
 
   // owner.cpp
   void on_register(message& call, register_asked& asked);

@@ -1,6 +1,8 @@
 #include "global/membership.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <numeric>
 
 namespace troupe::internal {
 
@@ -70,6 +72,7 @@ membership::membership(std::string self, partition_policy policy)
 void membership::start_over(time_point now) {
   for (auto& [id, p] : links_) p.left_out = false;
   overlapping_ = false;
+  ++changes_;
   refresh(now);
 }
 
@@ -120,6 +123,7 @@ void membership::heard(const std::string& from, member_row row, time_point now) 
   }
   const bool same = !moved && row.left_out == p.row->left_out;
   p.row = std::move(row);
+  p.sum = std::accumulate(p.row->links.begin(), p.row->links.end(), p.hash);
   if (!same) {
     p.wants = {};
     p.wants_us = wanted_by(p, own_hash_);
@@ -244,6 +248,32 @@ std::string membership::arbiter(std::string_view key) const {
     }
   }
   return *best;
+}
+
+std::vector<std::string> membership::differing() const {
+  std::uint64_t sum = own_hash_;
+  for (const auto& [id, p] : links_) sum += p.hash;
+  std::vector<std::string> out;
+  for (const auto& [id, p] : links_) {
+    if (p.row && p.sum != sum) out.push_back(id);
+  }
+  return out;
+}
+
+membership::difference membership::difference_from(const std::string& id) const {
+  difference out;
+  auto found = links_.find(id);
+  if (found == links_.end() || !found->second.row) return out;
+  const std::vector<std::uint64_t>& theirs = found->second.row->links;
+  std::vector<std::uint64_t> ours{own_hash_};
+  if (!std::ranges::binary_search(theirs, own_hash_)) out.only_here.push_back(self_);
+  for (const auto& [other, p] : links_) {
+    ours.push_back(p.hash);
+    if (other != id && !std::ranges::binary_search(theirs, p.hash)) out.only_here.push_back(other);
+  }
+  std::ranges::sort(ours);
+  std::ranges::set_difference(theirs, ours, std::back_inserter(out.only_there));
+  return out;
 }
 
 }  // namespace troupe::internal

@@ -92,13 +92,24 @@ class membership {
   [[nodiscard]] bool may_grant() const noexcept { return confirmed_ && majority_; }
   [[nodiscard]] std::string arbiter(std::string_view key) const;  // a member of the view
 
+  // Grows with every change of whom anybody is connected to.
+  [[nodiscard]] std::uint64_t changes() const noexcept { return changes_; }
+  // Who has told that it is connected to others than this node is.
+  [[nodiscard]] std::vector<std::string> differing() const;
+  struct difference {
+    std::vector<std::string> only_here;     // this node itself, too
+    std::vector<std::uint64_t> only_there;  // by their hashes
+  };
+  [[nodiscard]] difference difference_from(const std::string& id) const;
+
  private:
   struct peer {
     std::uint64_t hash = 0;
     std::size_t slot = 0;
     bool left_out = false;  // here
     std::optional<member_row> row;
-    slot_set wants;  // by the row: of the links that this node has too
+    std::uint64_t sum = 0;  // of the hashes of the row's links and of its own
+    slot_set wants;         // by the row: of the links that this node has too
     bool wants_us = false;
     bool lost_somewhere = false;  // somebody was connected to it and is no more
   };
@@ -117,7 +128,7 @@ class membership {
   std::set<std::string> view_;
   slot_set slots_, view_slots_, wants_;          // of the links: in use, of the view, not left out
   std::set<std::string, std::less<>> expected_;  // names, by which a majority is counted
-  std::uint64_t digest_ = 0, number_ = 0;
+  std::uint64_t digest_ = 0, number_ = 0, changes_ = 0;
   bool confirmed_ = true, majority_ = true, overlapping_ = false;
   enum class probing { none, lost, all } probed_ = probing::none;
   time_point overlap_since_{};

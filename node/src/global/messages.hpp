@@ -13,6 +13,16 @@ struct peer_note {
   TROUPE_MESSAGE(peer_note, "global.peer", id, session, up)
 };
 
+// -- a member to another that sees nodes which it does not: who they are
+struct lives_asked {
+  std::vector<std::uint64_t> hashes;
+  TROUPE_MESSAGE(lives_asked, "global.who", hashes)
+};
+struct lives_named {
+  std::vector<std::string> ids;
+  TROUPE_MESSAGE(lives_named, "global.these", ids)
+};
+
 // -- an owner to everybody
 struct claims_told {
   std::vector<claim> claims;

@@ -135,6 +135,11 @@ value global_service::info() {
   return value(std::move(out));
 }
 
+std::vector<view_watch::difference> global_service::view_differences() {
+  std::lock_guard lock(mutex_);
+  return state_.views.lasting(state_.members, core_.clock().now());
+}
+
 void global_service::probe(const std::string& id) {
   if (network_) network_->probe(std::string(member_name(id)), membership::probe_patience);
 }

@@ -4,6 +4,7 @@
 
 #include "dist/distribution.hpp"
 #include "global/claims.hpp"
+#include "global/view_watch.hpp"
 #include "runtime/core.hpp"
 
 namespace troupe::internal {
@@ -27,12 +28,14 @@ class global_service final : public detail::service, public detail::name_directo
   [[nodiscard]] std::vector<std::string> members();               // names of nodes
   [[nodiscard]] bool agreed();                                    // the view is confirmed and nothing clashes
   [[nodiscard]] value info();
+  [[nodiscard]] std::vector<view_watch::difference> view_differences();
 
   // -- for the keeper
   struct state {
     explicit state(membership who) : members(std::move(who)) {}
     membership members;
     claim_table claims;
+    view_watch views;
     std::map<std::string, std::uint64_t> sessions;  // of connected members
     // What the keeper is busy with: asks of this node's processes; keys that it decides and that are waited for, that
     // it has given and that are not claimed yet; claims that are being settled.
