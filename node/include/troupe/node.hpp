@@ -34,6 +34,8 @@ struct node_options {
   bool tool = false;                // a shell, rpc or trace: hidden, never listens, ticks every second
   bool distribution = true;         // false: only the control endpoint of this host, for tools
   std::vector<std::string> listen;  // further endpoints, "tcp://127.0.0.1:0"; the host's ipc endpoint always is
+  // Told to other nodes in place of `listen`, when they reach this one elsewhere: a name, a NAT, a container.
+  std::vector<std::string> advertise;
   // Nodes that this one connects to by itself, again whenever they are lost: "node2@localhost", found in the run
   // directory, or "node2@hostb=tcp://hostb:4370". A tool only learns where they are.
   std::vector<std::string> peers;

@@ -131,6 +131,10 @@ const config_schema& node_config_schema() {
     keys.boolean("node.hidden", false, "connects to others without being listed");
     keys.boolean("node.distribution", true, "false: only tools of this host may connect, by the control key");
     keys.texts("node.listen", {}, "further endpoints, such as \"tcp://127.0.0.1:4370\"");
+    keys.texts(
+        "node.advertise", {},
+        "where other nodes are told to dial this one, in place of node.listen: behind a NAT, in a container, by a "
+        "name; such as \"tcp://hosta.example:4370\"");
     keys.texts("node.peers", {},
                "nodes to be connected to whenever they are there: \"b@localhost\", \"c@hostc=tcp://hostc:4370\"");
     keys.text("node.mesh", "automatic",

@@ -14,6 +14,7 @@
 #include "boot/other_hosts.hpp"
 #include "boot/user.hpp"
 #include "dist/distribution.hpp"
+#include "dist/reach.hpp"
 #include "global/group_service.hpp"
 #include "global/service.hpp"
 #include "observe/observer.hpp"
@@ -61,6 +62,32 @@ result<void> add_peers(const node_options& options, internal::distribution_optio
     auto name = complete_node_name(text);
     if (!name) return error(errc::bad_config, "wait_for: " + name.error().text());
     want(*name);
+  }
+  return {};
+}
+
+// What other nodes are told must be something that they can dial.
+result<void> add_advertised(const node_options& options, internal::distribution_options& made) {
+  if (options.advertise.empty()) return {};
+  if (options.listen.empty()) {
+    return error(errc::bad_config,
+                 "node.advertise tells others where to dial, and node.listen, which lets them in, "
+                 "is empty: give that too");
+  }
+  if (options.advertise.size() > internal::most_told_endpoints) {
+    return error(errc::bad_config, "node.advertise: " + std::to_string(options.advertise.size()) +
+                                       " endpoints, and others are told of " +
+                                       std::to_string(internal::most_told_endpoints) + " at most");
+  }
+  for (const std::string& text : options.advertise) {
+    auto where = bus::endpoint::parse(text);
+    std::string why;
+    if (!where) why = where.error().text();
+    else if (where->kind != bus::endpoint::scheme::tcp) why = "others dial tcp://HOST:PORT alone";
+    else if (internal::is_wildcard(*where)) why = "that is every host's own: name the host or address that leads here";
+    else if (where->port == 0) why = "the port must be the one that others dial";
+    if (!why.empty()) return error(errc::bad_config, "node.advertise \"" + text + "\": " + why);
+    made.advertise.push_back(std::move(*where));
   }
   return {};
 }
@@ -151,6 +178,7 @@ result<internal::distribution_options> prepare_distribution(const node_options& 
       made.listen.push_back(std::move(*where));
     }
     if (options.tool && !made.listen.empty()) return error(errc::not_allowed, "a tool never listens");
+    if (auto told = add_advertised(options, made); !told) return told.error();
     if (auto known = add_peers(options, made); !known) return known.error();
   }
   made.loop = bus::make_loop();

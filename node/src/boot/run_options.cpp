@@ -25,6 +25,7 @@ struct shortcut {
 constexpr shortcut shortcuts[] = {
     {"name", "node.name", nullptr},
     {"listen", "node.listen", nullptr},
+    {"advertise", "node.advertise", nullptr},
     {"peer", "node.peers", nullptr},
     {"cookie-file", "node.cookie_file", nullptr},
     {"hidden", "node.hidden", "true"},
@@ -67,6 +68,7 @@ command_table run_table(const application& app) {
       {"--set", takes::text, "KEY=VALUE", "set a key of the configuration, over every file", true},
       {"--explain-config", takes::nothing, "", "print every key with its value, source, default and meaning, and end"},
       {"--listen", takes::text, "ENDPOINT", "listen there too: tcp://127.0.0.1:4370", true},
+      {"--advertise", takes::text, "ENDPOINT", "tell other nodes to dial this one there: tcp://HOST:PORT", true},
       {"--peer", takes::text, "NODE", "connect to NODE, or NODE=ENDPOINT, whenever it is there", true},
       {"--plain-text", takes::nothing, "", "allow tcp off loopback without encryption"},
       {"--no-distribution", takes::nothing, "", "only tools of this host may connect"},
@@ -149,6 +151,7 @@ result<node_options> options_from(application& app, const config& values, std::o
   out.hidden = required<bool>(values, "node.hidden");
   out.distribution = required<bool>(values, "node.distribution");
   out.listen = required<std::vector<std::string>>(values, "node.listen");
+  out.advertise = required<std::vector<std::string>>(values, "node.advertise");
   out.peers = required<std::vector<std::string>>(values, "node.peers");
   out.mesh =
       required<std::string>(values, "node.mesh") == "explicit" ? mesh_policy::explicit_only : mesh_policy::automatic;

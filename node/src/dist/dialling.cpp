@@ -44,9 +44,7 @@ result<std::deque<distribution::attempt>> distribution::attempts_for(const std::
   // What one node can dial may be another's own: the bridge of a host's containers has the same address on each.
   const std::vector<bus::endpoint> own = told.empty() ? std::vector<bus::endpoint>() : own_endpoints();
   for (const bus::endpoint& where : told) {
-    const bool here = std::find(own.begin(), own.end(), where) != own.end() ||
-                      std::find(endpoints_.begin(), endpoints_.end(), where) != endpoints_.end();
-    if (here) continue;
+    if (std::find(own.begin(), own.end(), where) != own.end()) continue;
     if (std::none_of(out.begin(), out.end(), [&](const attempt& one) { return one.where == where; }))
       out.push_back({where, how});
   }

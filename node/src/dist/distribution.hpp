@@ -47,6 +47,7 @@ struct distribution_options {
   std::optional<bus::run_directory> directory;  // where nodes of this host are found
   std::unique_ptr<bus::name_claim> claim;       // of a node that listens: its ipc endpoint and its control key
   std::vector<bus::endpoint> listen;            // further endpoints
+  std::vector<bus::endpoint> advertise;         // told to other nodes in place of what is listened on
   std::map<std::string, std::vector<bus::endpoint>, std::less<>> peers;  // where nodes are that no run directory knows
   std::vector<std::string> wanted;  // nodes to be connected to, whenever and for as long as that is possible
   std::string cookie;
@@ -175,7 +176,8 @@ class distribution final : public detail::service, public detail::router, privat
   [[nodiscard]] bool take_told(const peer_ptr& teller, const std::string& name);
   void forget_told(const std::string& name);
   void say_unreached(const peer& p, const peer* teller) const;
-  [[nodiscard]] std::vector<bus::endpoint> own_endpoints() const;  // as others can dial them
+  [[nodiscard]] std::vector<bus::endpoint> advertised() const;     // where others are told to dial this node
+  [[nodiscard]] std::vector<bus::endpoint> own_endpoints() const;  // all that lead here
   void want(const peer_ptr& p, wish how);
   void arm_retry(const peer_ptr& p);
   void retry_later(const peer_ptr& p);

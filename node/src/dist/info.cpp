@@ -1,5 +1,6 @@
 // What tools see of the connections.
 #include "dist/distribution.hpp"
+#include "dist/reach.hpp"
 
 namespace troupe::internal {
 
@@ -34,6 +35,7 @@ map peer_entry(peer& p, const bus::connection_counters* counted, time_point now)
   add("class", p.info.who.tool ? "tool" : p.info.who.hidden ? "hidden" : "visible");
   add("application", p.info.who.application);
   add("endpoint", p.info.via.text());
+  if (p.info.from) add("from", p.info.from->text());
   add("dialled", p.info.dialled_by_us);
   add("up_ms", milliseconds(now - p.up_since));
   add("tick_ms", milliseconds(p.info.tick));
@@ -91,9 +93,14 @@ value distribution::info() {
   counters.emplace_back("spawns_served", n(counters_.spawns_served));
   map drops;
   for (const auto& [cause, times] : hub.drops) drops.emplace_back(value(cause), count(times));
+  list advertise;
+  for (const bus::endpoint& one : advertised()) {
+    if (is_dialable_elsewhere(one)) advertise.emplace_back(one.text());
+  }
   map out;
   out.emplace_back("peers", std::move(peers));
   out.emplace_back("endpoints", std::move(where));
+  out.emplace_back("advertised", std::move(advertise));
   out.emplace_back("accepted", count(hub.accepted));
   out.emplace_back("dialled", count(hub.dialled));
   out.emplace_back("counters", std::move(counters));

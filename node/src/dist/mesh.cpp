@@ -14,9 +14,8 @@ namespace troupe::internal {
 
 namespace {
 
-constexpr unsigned mesh_tries = 5;         // for a node that another one has told of
-constexpr std::size_t most_endpoints = 8;  // that one node is believed to have
-constexpr std::size_t most_told = 4096;    // nodes in one telling
+constexpr unsigned mesh_tries = 5;       // for a node that another one has told of
+constexpr std::size_t most_told = 4096;  // nodes in one telling
 
 bool fits(const std::vector<std::string>& globs, const std::string& name) {
   return std::any_of(globs.begin(), globs.end(),
@@ -27,7 +26,7 @@ bool fits(const std::vector<std::string>& globs, const std::string& name) {
 std::vector<std::string> told_endpoints(const std::vector<bus::endpoint>& all) {
   std::vector<std::string> out;
   for (const bus::endpoint& one : all) {
-    if (is_dialable_elsewhere(one) && out.size() < most_endpoints) out.push_back(one.text());
+    if (is_dialable_elsewhere(one) && out.size() < most_told_endpoints) out.push_back(one.text());
   }
   return out;
 }
@@ -38,7 +37,7 @@ std::vector<bus::endpoint> believed(const known_node& of, const peer& teller) {
   std::vector<bus::endpoint> out;
   for (const std::string& text : of.endpoints) {
     auto one = bus::endpoint::parse(text);
-    if (!one || out.size() == most_endpoints) continue;
+    if (!one || out.size() == most_told_endpoints) continue;
     const bus::endpoint& reached = teller.info.via;
     if (is_wildcard(*one) && of.name == teller.name && teller.info.dialled_by_us && is_dialable_elsewhere(reached)) {
       one->host = reached.host;
@@ -89,7 +88,7 @@ bool distribution::in_mesh(const bus::identity& who) const {
 // A node has come up: it is told who is here.
 void distribution::meet_mesh(const peer_ptr& p) {
   std::vector<known_node> known;
-  known.push_back({core_.life()->name, told_endpoints(own_endpoints())});
+  known.push_back({core_.life()->name, told_endpoints(advertised())});
   {
     std::lock_guard lock(p->mutex);
     if (p->state != peer_state::up || !in_mesh(p->info.who)) return;
@@ -194,8 +193,17 @@ void distribution::say_unreached(const peer& p, const peer* teller) const {
                 {"reason", p.last_failure.message()}});
 }
 
-// What listens on every address is told by those of this host.
-std::vector<bus::endpoint> distribution::own_endpoints() const { return with_interfaces(endpoints_); }
+// What listens on every address is told by those of this host, unless it was said where others find it.
+std::vector<bus::endpoint> distribution::advertised() const {
+  return options_.advertise.empty() ? with_interfaces(endpoints_) : options_.advertise;
+}
+
+std::vector<bus::endpoint> distribution::own_endpoints() const {
+  std::vector<bus::endpoint> out = with_interfaces(endpoints_);
+  out.insert(out.end(), endpoints_.begin(), endpoints_.end());
+  out.insert(out.end(), options_.advertise.begin(), options_.advertise.end());
+  return out;
+}
 
 void distribution::want(const peer_ptr& p, wish how) {
   std::lock_guard lock(p->mutex);

@@ -6,7 +6,9 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 namespace troupe::internal {
@@ -40,8 +42,15 @@ addresses of_interfaces() {
 }  // namespace
 
 bool is_wildcard(const bus::endpoint& where) noexcept {
-  return where.kind == bus::endpoint::scheme::tcp &&
-         (where.host == "*" || where.host == "0.0.0.0" || where.host == "::");
+  if (where.kind != bus::endpoint::scheme::tcp) return false;
+  if (where.host == "*") return true;
+  in_addr v4{};  // "0" is one, too
+  if (inet_aton(where.host.c_str(), &v4) != 0) return v4.s_addr == INADDR_ANY;
+  in6_addr v6{};
+  if (inet_pton(AF_INET6, where.host.c_str(), &v6) != 1) return false;
+  const std::span<const std::uint8_t, 4> last(v6.s6_addr + 12, 4);
+  return IN6_IS_ADDR_UNSPECIFIED(&v6) ||
+         (IN6_IS_ADDR_V4MAPPED(&v6) && std::ranges::all_of(last, [](std::uint8_t byte) { return byte == 0; }));
 }
 
 bool is_dialable_elsewhere(const bus::endpoint& where) noexcept {
@@ -61,7 +70,7 @@ std::vector<bus::endpoint> with_interfaces(const std::vector<bus::endpoint>& lis
       add(one);
       continue;
     }
-    if (one.host == "::") {
+    if (one.host.contains(':')) {
       for (const std::string& host : here.v6) add({one.kind, host, one.port});
     }
     for (const std::string& host : here.v4) add({one.kind, host, one.port});  // "::" takes both

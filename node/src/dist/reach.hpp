@@ -1,10 +1,13 @@
 #pragma once
 // Where a node can be dialled by others, by what it listens on.
+#include <cstddef>
 #include <vector>
 
 #include <troupe/bus/endpoint.hpp>
 
 namespace troupe::internal {
+
+inline constexpr std::size_t most_told_endpoints = 8;  // that one node is believed to have
 
 [[nodiscard]] bool is_wildcard(const bus::endpoint& where) noexcept;  // tcp on every address
 // Not ipc, which is for this host and user alone and whose path a stranger could choose; and no wildcard, which is

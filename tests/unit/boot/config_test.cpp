@@ -268,8 +268,8 @@ TEST(ConfigTime, ParsesAndPrints) {
 
 TEST(Config, TheNodesOwnKeysAreASchema) {
   const config_schema& schema = troupe::node_config_schema();
-  for (const char* path : {"node.name", "node.listen", "node.cookie_file", "node.workers", "node.max_processes",
-                           "log.level", "log.file", "log.console"}) {
+  for (const char* path : {"node.name", "node.listen", "node.advertise", "node.cookie_file", "node.workers",
+                           "node.max_processes", "log.level", "log.file", "log.console"}) {
     EXPECT_TRUE(schema.find(path)) << path;
   }
 }

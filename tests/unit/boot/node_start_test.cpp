@@ -74,6 +74,38 @@ TEST_F(NodeStart, ANameIsHeldByOneNode) {
   EXPECT_TRUE(third) << third.error().message();
 }
 
+TEST_F(NodeStart, WhatIsAdvertisedMustBeDialable) {
+  const auto failure = [this](std::vector<std::string> advertise, std::vector<std::string> listen) {
+    node_options how = named();
+    how.cookie = "a-cookie-of-this-test";
+    how.listen = std::move(listen);
+    how.advertise = std::move(advertise);
+    auto made = node::start(std::move(how));
+    return made ? error() : made.error();
+  };
+  const std::vector<std::string> loopback{"tcp://127.0.0.1:*"};
+  struct {
+    const char* what;
+    const char* why;
+  } const refused[] = {{"tcp://0.0.0.0:4370", "every host's own"},
+                       {"tcp://[::]:4370", "every host's own"},
+                       {"tcp://*:4370", "every host's own"},
+                       {"tcp://0:4370", "every host's own"},
+                       {"tcp://hosta:*", "the port must be the one"},
+                       {"ipc:///tmp/x", "tcp://HOST:PORT alone"},
+                       {"hosta:4370", "it begins with"},
+                       {"tcp://hosta", "a port is missing"}};
+  for (const auto& [what, why] : refused) {
+    const error got = failure({"tcp://hosta:4370", what}, loopback);
+    EXPECT_EQ(got.code(), errc::bad_config) << what;
+    EXPECT_NE(got.text().find("node.advertise \"" + std::string(what) + "\": "), std::string::npos) << got.text();
+    EXPECT_NE(got.text().find(why), std::string::npos) << got.text();
+  }
+  EXPECT_NE(failure({"tcp://hosta:4370"}, {}).text().find("node.listen"), std::string::npos);
+  EXPECT_EQ(failure(std::vector<std::string>(9, "tcp://hosta:4370"), loopback).code(), errc::bad_config);
+  EXPECT_EQ(failure({"tcp://hosta:4370", "tcp://[fd00::1]:4370"}, loopback).code(), errc::none);
+}
+
 TEST_F(NodeStart, SystemFunctionsAreThereAndTheirNamesReserved) {
   auto made = node::start(named());
   ASSERT_TRUE(made);

@@ -35,6 +35,7 @@ struct member_options {
   mesh_policy mesh = mesh_policy::explicit_only;
   bool knows_all = true;  // where one, two and three are
   std::vector<std::string> address_book = {};
+  std::vector<std::string> listen = {}, advertise = {};  // inproc names, besides its own
   std::vector<std::string> wanted = {}, allow = {}, deny = {};
   std::vector<std::string> features = {};
   unsigned workers = 1;
@@ -88,6 +89,8 @@ class cluster_fixture : public testing::Test {
     network.told_at_once = given.told_at_once;
     network.dials_at_once = given.dials_at_once;
     network.listen = {place(name)};
+    for (const std::string& each : given.listen) network.listen.push_back(place(each));
+    for (const std::string& each : given.advertise) network.advertise.push_back(place(each));
     for (const char* other : {"one@test", "two@test", "three@test"}) {
       if (given.knows_all && other != name) network.peers[other] = {place(other)};
     }

@@ -9,11 +9,11 @@ using namespace std::chrono_literals;
 
 class Ipc : public testing::Test {
  protected:
-  member start(const std::string& name, bool tool, catalogue offers = {}) {
+  member start(const std::string& name, bool tool, catalogue offers = {}, std::uint64_t creation = 0) {
     const auto directory = bus::run_directory::open(folder_.path().string()).or_exit();
     detail::bare_node_options options;
     options.name = name;
-    options.creation = system_random()->next() | 1;
+    options.creation = creation != 0 ? creation : system_random()->next() | 1;
     options.node.offers = std::move(offers);
     options.node.tool = tool;
     member out;
@@ -59,6 +59,39 @@ TEST_F(Ipc, NodesFindEachOtherInTheRunDirectory) {
     }
   });
   EXPECT_EQ(nodes(*two.machine), std::vector<std::string>{"one@test"});
+}
+
+// Who can read the run directory has the control key; who has that alone is nobody's node, whatever it calls itself.
+TEST_F(Ipc, AToolWithTheControlKeyTakesNoMembersNameAndLife) {
+  member one = start("one@test", false), two = start("two@test", false);
+  const auto join = [](member& from) {
+    return from.door
+        ->run(patience, [](process& self) -> task<result<void>> { co_return co_await connect(self, "one@test"); })
+        .or_exit();
+  };
+  ASSERT_TRUE(join(two));
+  ASSERT_TRUE(wait_until([&] { return nodes(*one.machine) == std::vector<std::string>{"two@test"}; }));
+  const std::uint64_t creation = two.core().life()->creation;
+  const pid far = start_echo(two, "echo");
+  member same = start("two@test", true, {}, creation), other = start("two@test", true, {}, creation + 1);
+  for (member* each : {&same, &other}) {
+    const auto refused = join(*each);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), errc::name_taken) << refused.error().message();
+  }
+  // The member has noticed nothing.
+  one.run([&](process& self) -> task<> { EXPECT_TRUE(co_await call<value>(self, far, value("x"))); });
+  EXPECT_EQ(nodes(*one.machine), std::vector<std::string>{"two@test"});
+  EXPECT_EQ(one.network->hub().counters().accepted, 1u);
+  // Nor is its name free because it is away.
+  two.end();
+  ASSERT_TRUE(wait_until([&] { return nodes(*one.machine).empty(); }));
+  member late = start("two@test", true, {}, creation);
+  const auto refused = join(late);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), errc::name_taken) << refused.error().message();
+  member tool = start("tool-1@test", true);
+  EXPECT_TRUE(join(tool));
 }
 
 TEST_F(Ipc, AToolNeedsNoCookie) {

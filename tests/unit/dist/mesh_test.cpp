@@ -34,6 +34,48 @@ TEST_F(Mesh, WhoJoinsOneJoinsAll) {
   EXPECT_TRUE(wait_until([&] { return sees(two, {"one@test", "three@test"}); }));
 }
 
+// What is told is what was said to be told, by the node itself and by those who have it from the node.
+TEST_F(Mesh, ANodeIsDialledWhereItSaysItIs) {
+  member_options first = in_mesh();
+  first.listen = {"door"};
+  first.advertise = {"door"};
+  member_options knowing = in_mesh();
+  knowing.knows_all = true;
+  member_options unreached = in_mesh();  // so that it is this one that dials
+  unreached.address_book = {"two@test"};
+  unreached.advertise = {"nowhere"};
+  member one = start("one@test", first);
+  member two = start("two@test", knowing);
+  member three = start("three@test", unreached);
+  ASSERT_TRUE(join(two, "one@test"));
+  ASSERT_TRUE(join(three, "two@test"));
+  ASSERT_TRUE(wait_until([&] { return sees(three, {"one@test", "two@test"}); }));
+  const value info = three.network->info();
+  EXPECT_EQ(*info.find("advertised"), value(list{value("inproc://nowhere")}));
+  for (const value& peer : *info.find("peers")->items()) {
+    if (peer.text_at("name") == "one@test") {
+      EXPECT_EQ(peer.text_at("endpoint"), "inproc://door");
+    }
+  }
+}
+
+// Told under another's name: by one that shares a NAT, or by a mistake.
+TEST_F(Mesh, WhatANodeSaysOfItselfIsNotDialledByIt) {
+  member_options both = in_mesh();
+  both.advertise = {"shared"};
+  member_options knowing = both;
+  knowing.knows_all = true;
+  member one = start("one@test", both);
+  member two = start("two@test", knowing);
+  ASSERT_TRUE(join(two, "one@test"));
+  ASSERT_TRUE(wait_until([&] { return sees(one, {"two@test"}); }));
+  two.end();
+  ASSERT_TRUE(wait_until([&] { return sees(one, {}); }));
+  const auto dialled = join(one, "two@test");
+  ASSERT_FALSE(dialled);
+  EXPECT_NE(dialled.error().text().find("no endpoint is known"), std::string::npos) << dialled.error().message();
+}
+
 TEST_F(Mesh, HiddenNodesAreNotToldOf) {
   member_options knowing = in_mesh();
   knowing.knows_all = true;

@@ -14,7 +14,8 @@ using internal::call_numbers;
 bus::endpoint at(const char* text) { return bus::endpoint::parse(text).or_exit(); }
 
 TEST(Reach, WildcardsAreToldToNobody) {
-  for (const char* text : {"tcp://0.0.0.0:4370", "tcp://*:4370", "tcp://[::]:4370"}) {
+  for (const char* text : {"tcp://0.0.0.0:4370", "tcp://*:4370", "tcp://[::]:4370", "tcp://0:4370", "tcp://[0::0]:4370",
+                           "tcp://[::ffff:0.0.0.0]:4370"}) {
     EXPECT_TRUE(internal::is_wildcard(at(text))) << text;
     EXPECT_FALSE(internal::is_dialable_elsewhere(at(text))) << text;
     for (const bus::endpoint& one : internal::with_interfaces({at(text)})) {
