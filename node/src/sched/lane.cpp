@@ -36,30 +36,12 @@ void scheduler::schedule_own_last(runnable& what) noexcept {
 }
 
 void scheduler::push_own(runnable& what) noexcept {
-  what.next_run = nullptr;
-  {
-    std::lock_guard lock(own_mutex_);
-    (own_last_ ? own_last_->next_run : own_first_) = &what;
-    own_last_ = &what;
-    own_size_.fetch_add(1, std::memory_order_seq_cst);
-  }
+  own_.push(what);
   if (!lane_open_.load(std::memory_order_seq_cst)) return;
   {
     std::lock_guard lock(lane_mutex_);
   }
   lane_signal_.notify_one();
-}
-
-runnable* scheduler::pop_own() noexcept {
-  if (own_size_.load(std::memory_order_acquire) == 0) return nullptr;
-  std::lock_guard lock(own_mutex_);
-  runnable* what = own_first_;
-  if (!what) return nullptr;
-  own_first_ = what->next_run;
-  if (!own_first_) own_last_ = nullptr;
-  own_size_.fetch_sub(1, std::memory_order_seq_cst);
-  own_taken_.fetch_add(1, std::memory_order_relaxed);
-  return what;
 }
 
 // The thread's body.
@@ -69,14 +51,14 @@ void scheduler::lane() {
   while (!stopping_.load(std::memory_order_seq_cst)) {
     if (std::chrono::steady_clock::now() >= lane_until_) {
       lane_open_.store(false, std::memory_order_seq_cst);
-      if (own_size_.load(std::memory_order_seq_cst) > 0) notify();
+      if (!own_.empty()) notify();
       lane_signal_.wait(lock);
       continue;
     }
     lane_open_.store(true, std::memory_order_seq_cst);
     lock.unlock();
     fire_due();
-    runnable* what = pop_own();
+    runnable* what = own_.pop();
     if (what) {
       lane_->ticks_.fetch_add(1, std::memory_order_relaxed);
       lane_->running_.store(what, std::memory_order_release);
@@ -91,7 +73,7 @@ void scheduler::lane() {
 
 // Open: until work is added, a timer is due, or it is to close.
 void scheduler::rest_in_lane(std::unique_lock<std::mutex>& lock) {
-  if (own_size_.load(std::memory_order_seq_cst) > 0 || stopping_.load(std::memory_order_seq_cst)) return;
+  if (!own_.empty() || stopping_.load(std::memory_order_seq_cst)) return;
   const time_point due = next_due();
   duration limit = lane_patience;
   if (due != time_point::max()) limit = std::clamp(due - clock().now(), duration::zero(), lane_patience);
@@ -111,8 +93,8 @@ void scheduler::keep_lane_open() noexcept {
 // Nobody has come to what waited at the last look. Once open, it stays so while all workers are held, so that not every
 // step of an answer waits for a look.
 void scheduler::look_after_lane(bool all_held) noexcept {
-  const std::uint64_t taken = own_taken_.load(std::memory_order_relaxed);
-  const bool waits = own_size_.load(std::memory_order_seq_cst) > 0;
+  const std::uint64_t taken = own_.taken();
+  const bool waits = !own_.empty();
   const time_point due = next_due();
   const time_point overdue = due <= clock().now() ? due : time_point::max();
   const bool late =

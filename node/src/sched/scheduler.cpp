@@ -103,7 +103,7 @@ void scheduler::schedule(runnable& what) noexcept {
   if (w && &w->owner() == this) {
     w->push(what);
   } else {
-    push_global(what);
+    global_.push(what);
     notify();
   }
 }
@@ -113,28 +113,9 @@ void scheduler::schedule_last(runnable& what) noexcept {
   if (w && &w->owner() == this) {
     w->push_last(what);
   } else {
-    push_global(what);
+    global_.push(what);
     notify();
   }
-}
-
-void scheduler::push_global(runnable& what) noexcept {
-  what.next_run = nullptr;
-  std::lock_guard lock(global_mutex_);
-  (global_last_ ? global_last_->next_run : global_first_) = &what;
-  global_last_ = &what;
-  global_size_.fetch_add(1, std::memory_order_seq_cst);
-}
-
-runnable* scheduler::pop_global() noexcept {
-  if (global_size_.load(std::memory_order_acquire) == 0) return nullptr;
-  std::lock_guard lock(global_mutex_);
-  runnable* what = global_first_;
-  if (!what) return nullptr;
-  global_first_ = what->next_run;
-  if (!global_first_) global_last_ = nullptr;
-  global_size_.fetch_sub(1, std::memory_order_seq_cst);
-  return what;
 }
 
 void scheduler::notify() noexcept {

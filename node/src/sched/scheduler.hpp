@@ -31,6 +31,7 @@
 
 #include <troupe/time.hpp>
 
+#include "sched/run_queue.hpp"
 #include "sched/timer_heap.hpp"
 
 namespace troupe::internal {
@@ -83,7 +84,7 @@ class scheduler {
   ~scheduler();
 
   void schedule(runnable& what) noexcept;       // soon: the LIFO slot when called by a worker
-  void schedule_last(runnable& what) noexcept;  // behind everything that waits
+  void schedule_last(runnable& what) noexcept;  // behind all that waits for this worker
   // The node's own: reaches a worker, or the lane, whatever holds the workers.
   void schedule_own(runnable& what) noexcept;
   void schedule_own_last(runnable& what) noexcept;
@@ -128,10 +129,7 @@ class scheduler {
     std::chrono::steady_clock::time_point since{};
     duration next_report{};
   };
-  void push_global(runnable& what) noexcept;
-  [[nodiscard]] runnable* pop_global() noexcept;
   void push_own(runnable& what) noexcept;
-  [[nodiscard]] runnable* pop_own() noexcept;
   // One of those that `leave` waits for. Throws std::system_error.
   [[nodiscard]] std::thread start_counted(const std::string& name, std::move_only_function<void()> body);
   void add_blocking_thread();  // with blocking_mutex_
@@ -161,16 +159,7 @@ class scheduler {
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint32_t> sleeping_{0}, searching_{0};
 
-  std::mutex global_mutex_;
-  runnable* global_first_ = nullptr;
-  runnable* global_last_ = nullptr;
-  std::atomic<std::size_t> global_size_{0};
-
-  std::mutex own_mutex_;
-  runnable* own_first_ = nullptr;
-  runnable* own_last_ = nullptr;
-  std::atomic<std::size_t> own_size_{0};
-  std::atomic<std::uint64_t> own_taken_{0};
+  run_queue global_, own_;  // for whichever worker; of the node's own processes
 
   std::unique_ptr<worker> lane_;  // its counters alone: nothing is pushed to it
   std::mutex lane_mutex_;

@@ -63,7 +63,7 @@ bool scheduler::look_around() {
     worker& w = *workers_[i];
     const bool ring = now - sights_[i].since >= ring_patience;
     while (runnable* kept = ring ? w.take_kept() : w.lifo_.exchange(nullptr, std::memory_order_acq_rel)) {
-      push_global(*kept);
+      global_.push(*kept);
       notify();
     }
   }

@@ -65,12 +65,12 @@ void worker::found_work() noexcept {
 }
 
 runnable* worker::next() noexcept {
-  if (owner_.own_size_.load(std::memory_order_relaxed) > 0 && !std::exchange(after_own_, true)) {
-    if (runnable* what = owner_.pop_own()) return what;
+  if (!owner_.own_.seems_empty() && !std::exchange(after_own_, true)) {
+    if (runnable* what = owner_.own_.pop()) return what;
   }
   after_own_ = false;
   if (ticks_.load(std::memory_order_relaxed) % global_interval == 0) {
-    if (runnable* what = owner_.pop_global()) return what;
+    if (runnable* what = owner_.global_.pop()) return what;
   }
   if (runnable* what = pop_lifo()) {
     if (++lifo_run_ <= lifo_limit) return what;
@@ -81,8 +81,8 @@ runnable* worker::next() noexcept {
     lifo_run_ = 0;
     return what;
   }
-  if (runnable* what = owner_.pop_global()) return what;
-  return owner_.pop_own();
+  if (runnable* what = owner_.global_.pop()) return what;
+  return owner_.own_.pop();
 }
 
 runnable* worker::search() noexcept {
@@ -119,7 +119,7 @@ void worker::push_last(runnable& what) noexcept {
   std::uint32_t tail = tail_.load(std::memory_order_relaxed);
   std::uint32_t head = head_.load(std::memory_order_acquire);
   if (tail - head >= ring_size) {
-    owner_.push_global(what);
+    owner_.global_.push(what);
     return;
   }
   ring_[tail % ring_size].store(&what, std::memory_order_relaxed);
@@ -167,8 +167,7 @@ bool worker::steal_into(worker& thief) noexcept {
 }
 
 bool worker::anything_waits() const noexcept {
-  if (owner_.global_size_.load(std::memory_order_seq_cst) > 0) return true;
-  if (owner_.own_size_.load(std::memory_order_seq_cst) > 0) return true;
+  if (!owner_.global_.empty() || !owner_.own_.empty()) return true;
   for (const auto& other : owner_.workers_) {
     if (!other->ring_empty()) return true;
   }
