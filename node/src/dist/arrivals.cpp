@@ -7,6 +7,20 @@ namespace troupe::internal {
 using detail::envelope;
 using detail::signal;
 
+namespace {
+
+error too_many(const detail::core& core, const peer& p, std::size_t most, std::string_view what) {
+  return {errc::overloaded, core.life()->name + " runs " + std::to_string(most) + " " + std::string(what) + " for " +
+                                p.name + " already"};
+}
+
+const exit_reason& too_much() {
+  static const exit_reason out("overloaded");
+  return out;
+}
+
+}  // namespace
+
 result<void> distribution::arrived(const peer_ptr& p, arrival& a) {
   if (!a.known) {
     counters_.ignored_signals.fetch_add(1, std::memory_order_relaxed);
@@ -133,14 +147,21 @@ void distribution::arrived_link_signal(const peer_ptr& p, arrival& a) {
       deliver(a, detail::make_envelope<exit_reason>(signal::exit_asked, exit_reason(std::move(a.reason))));
     return;
   }
+  bool kept = true;
   {
     std::lock_guard lock(p->mutex);
     const std::pair pair(a.to, a.from);
-    if (a.what == op::link) p->owed.links.insert(pair);
+    if (a.what == op::link) kept = keep_link(*p, a.to, a.from);
     if (a.what == op::exit) p->owed.links.erase(pair);
     if (auto told = p->owed.unlinks.find(pair); a.what == op::unlink_ack && told != p->owed.unlinks.end()) {
       if (--told->second == 0) p->owed.unlinks.erase(told);
     }
+  }
+  if (!kept) {
+    envelope* told = detail::make_envelope<exit_reason>(signal::exit, too_much());
+    told->from = a.to;
+    core_.deliver(a.from, told);
+    return;
   }
   switch (a.what) {
     case op::exit:
@@ -155,6 +176,16 @@ void distribution::arrived_link_signal(const peer_ptr& p, arrival& a) {
   }
 }
 
+bool distribution::keep_link(peer& p, pid ours, pid theirs) {
+  const std::pair pair(ours, theirs);
+  if (p.owed.links.size() < options_.links_at_once || p.owed.links.contains(pair)) {
+    p.owed.links.insert(pair);
+    return true;
+  }
+  counters_.links_refused.fetch_add(1, std::memory_order_relaxed);
+  return false;
+}
+
 // A name is looked up once: the monitor stays with the process that held it.
 void distribution::arrived_monitor(const peer_ptr& p, arrival& a) {
   if (!a.name.empty()) {
@@ -166,11 +197,21 @@ void distribution::arrived_monitor(const peer_ptr& p, arrival& a) {
     a.to = *found;
     a.name = {};
   }
+  bool kept = true;
   {
     std::lock_guard lock(p->mutex);
-    p->owed.watched_by[{a.from, a.id}] = a.to;
+    kept = p->owed.watched_by.size() < options_.monitors_at_once || p->owed.watched_by.contains({a.from, a.id});
+    if (kept) p->owed.watched_by[{a.from, a.id}] = a.to;
   }
-  deliver(a, detail::make_signal(signal::monitor));
+  if (kept) {
+    deliver(a, detail::make_signal(signal::monitor));
+    return;
+  }
+  counters_.monitors_refused.fetch_add(1, std::memory_order_relaxed);
+  envelope* told = detail::make_envelope<troupe::down>(signal::down, ref(a.from.life(), a.id), a.to, too_much());
+  told->from = a.to;
+  told->id = a.id;
+  core_.deliver(a.from, told);
 }
 
 void distribution::arrived_demonitor(const peer_ptr& p, arrival& a) {
@@ -185,28 +226,32 @@ void distribution::arrived_demonitor(const peer_ptr& p, arrival& a) {
   deliver(a, detail::make_signal(signal::demonitor));
 }
 
+void distribution::arrived_rpc(const peer_ptr& p, work_order& order) {
+  counters_.rpc_served.fetch_add(1, std::memory_order_relaxed);
+  // So many at once of one node: more would keep everybody else waiting, and their memory is not small.
+  // A cast is told to nobody when it is refused, so a burst of them may be longer.
+  const std::size_t most = order.from ? options_.rpcs_at_once : 8 * options_.rpcs_at_once;
+  if (p->serving->load(std::memory_order_relaxed) < most) {
+    serve_rpc(core_, std::move(order), p->serving);
+    return;
+  }
+  counters_.rpc_refused.fetch_add(1, std::memory_order_relaxed);
+  if (order.from) core_.answer_call(order.from, order.id, too_many(core_, *p, options_.rpcs_at_once, "functions"));
+}
+
 void distribution::arrived_order(const peer_ptr& p, work_order& order) {
   if (order.what == op::rpc) {
-    counters_.rpc_served.fetch_add(1, std::memory_order_relaxed);
-    // So many at once of one node: more would keep everybody else waiting, and their memory is not small.
-    // A cast is told to nobody when it is refused, so a burst of them may be longer.
-    const std::size_t most = order.from ? options_.rpcs_at_once : 8 * options_.rpcs_at_once;
-    if (p->serving->load(std::memory_order_relaxed) >= most) {
-      counters_.rpc_refused.fetch_add(1, std::memory_order_relaxed);
-      if (order.from) {
-        core_.answer_call(
-            order.from, order.id,
-            error(errc::overloaded, core_.life()->name + " runs " + std::to_string(options_.rpcs_at_once) +
-                                        " functions for " + p->name + " already"));
-      }
-      return;
-    }
-    serve_rpc(core_, std::move(order), p->serving);
+    arrived_rpc(p, order);
+    return;
+  }
+  if (p->spawned->load(std::memory_order_relaxed) >= options_.spawns_at_once) {
+    counters_.spawns_refused.fetch_add(1, std::memory_order_relaxed);
+    if (order.from) core_.answer_call(order.from, order.id, too_many(core_, *p, options_.spawns_at_once, "processes"));
     return;
   }
   counters_.spawns_served.fetch_add(1, std::memory_order_relaxed);
   const bool tied = order.link || order.watch;
-  auto made = serve_spawn(core_, order, nullptr, tied);
+  auto made = serve_spawn(core_, order, nullptr, tied, p->spawned);
   if (!made) {
     if (order.from) core_.answer_call(order.from, order.id, made.error());
     return;

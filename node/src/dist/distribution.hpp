@@ -57,7 +57,9 @@ struct distribution_options {
   // That one process may have waiting for one peer beside its first signal, when it goes on without ever waiting
   // itself, so that it cannot be parked: past it that process ends (`overloaded`).
   std::size_t sender_bytes = 256u << 20;
-  std::size_t rpcs_at_once = 8192;  // that run for one peer: more are answered overloaded
+  // Of one peer; more are answered overloaded. Functions that run for it; processes that it has spawned here and that
+  // live; monitors of its processes on ours; links, whoever asked for them.
+  std::size_t rpcs_at_once = 8192, spawns_at_once = 65'536, monitors_at_once = 262'144, links_at_once = 262'144;
   std::size_t told_at_once = 1024;  // nodes that others have told of and that are neither met nor given up
   std::size_t dials_at_once = 32;   // of nodes that others have told of
 };
@@ -65,7 +67,7 @@ struct distribution_options {
 struct distribution_counters {
   std::atomic<std::uint64_t> refused_overloaded{0}, refused_too_large{0}, dropped_noconnection{0}, stale{0},
       late_replies{0}, parked{0}, ended_overloaded{0}, bad_signals{0}, ignored_signals{0}, rpc_served{0},
-      rpc_refused{0}, told_refused{0}, spawns_served{0};
+      rpc_refused{0}, told_refused{0}, spawns_served{0}, spawns_refused{0}, monitors_refused{0}, links_refused{0};
 };
 
 // Owner: its node's core, as a service. Thread-safe; the events come on the loop's thread.
@@ -225,6 +227,8 @@ class distribution final : public detail::service, public detail::router, privat
   void arrived_monitor(const peer_ptr& p, arrival& a);
   void arrived_demonitor(const peer_ptr& p, arrival& a);
   void arrived_order(const peer_ptr& p, work_order& order);
+  void arrived_rpc(const peer_ptr& p, work_order& order);
+  [[nodiscard]] bool keep_link(peer& p, pid ours, pid theirs);  // with its mutex held; false: too many
   void settle_call(const peer_ptr& p, ticket answered, const arrival& a);
   void kill_late_spawn(const peer_ptr& p, ticket caller, pid child);
   void deliver(const arrival& a, detail::envelope* e);

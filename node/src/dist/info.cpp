@@ -26,6 +26,7 @@ map peer_entry(peer& p, const bus::connection_counters* counted, time_point now)
   add("links", count(p.owed.links.size()));
   add("calls", count(p.owed.calls.size()));
   add("serving", count(p.serving->load(std::memory_order_relaxed)));
+  add("spawned", count(p.spawned->load(std::memory_order_relaxed)));
   if (!up) {
     if (p.last_failure.code() != errc::none) add("last_failure", p.last_failure.message());
     add("queued_bytes", count(p.outbox_bytes + p.backlog_bytes));
@@ -88,6 +89,9 @@ value distribution::info() {
   counters.emplace_back("bad_signals", n(counters_.bad_signals));
   counters.emplace_back("ignored_signals", n(counters_.ignored_signals));
   counters.emplace_back("rpc_refused", n(counters_.rpc_refused));
+  counters.emplace_back("spawns_refused", n(counters_.spawns_refused));
+  counters.emplace_back("monitors_refused", n(counters_.monitors_refused));
+  counters.emplace_back("links_refused", n(counters_.links_refused));
   counters.emplace_back("told_refused", n(counters_.told_refused));
   counters.emplace_back("rpc_served", n(counters_.rpc_served));
   counters.emplace_back("spawns_served", n(counters_.spawns_served));

@@ -115,7 +115,9 @@ struct peer {
   std::size_t chunked = 0;       // how many those are
   std::uint64_t streams = 0;
 
-  const std::shared_ptr<std::atomic<std::size_t>> serving = std::make_shared<std::atomic<std::size_t>>(0);  // rpcs
+  // Functions and processes that run here for it.
+  const std::shared_ptr<std::atomic<std::size_t>> serving = std::make_shared<std::atomic<std::size_t>>(0);
+  const std::shared_ptr<std::atomic<std::size_t>> spawned = std::make_shared<std::atomic<std::size_t>>(0);
 
   // The loop's thread alone: what arrives in chunks, by stream.
   std::map<std::uint64_t, assembly> assemblies;

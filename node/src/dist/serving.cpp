@@ -70,7 +70,7 @@ task<> run_rpc(process& self, const catalogue_entry* entry, value arguments, mes
   }
 }
 
-task<> run_entry(process& self, const catalogue_entry* entry, value arguments, bool held) {
+task<> run_entry(process& self, const catalogue_entry* entry, value arguments, bool held, counted) {
   if (held) {
     auto go = co_await self.receive<start_work>(wait_forever);
     static_cast<void>(go.or_exit());
@@ -153,7 +153,8 @@ void serve_rpc(detail::core& core, work_order order, std::shared_ptr<std::atomic
   }
 }
 
-result<spawned> serve_spawn(detail::core& core, const work_order& order, process* parent, bool held) {
+result<spawned> serve_spawn(detail::core& core, const work_order& order, process* parent, bool held,
+                            std::shared_ptr<std::atomic<std::size_t>> running) {
   error why;
   const catalogue_entry* entry = find_entry(core, order.entry, catalogue_entry::kind::process, why);
   if (!entry) return why;
@@ -163,7 +164,8 @@ result<spawned> serve_spawn(detail::core& core, const work_order& order, process
   options.entry = entry->name.c_str();
   options.link = parent && order.link;
   options.monitor = parent && order.watch;
-  return start_work_of(*entry, core, parent, std::move(options), &run_entry, entry, order.arguments, held);
+  return start_work_of(*entry, core, parent, std::move(options), &run_entry, entry, order.arguments, held,
+                       counted(std::move(running)));
 }
 
 void release_held(detail::core& core, pid child) {

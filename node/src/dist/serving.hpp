@@ -20,8 +20,10 @@ namespace troupe::internal {
 void serve_rpc(detail::core& core, work_order order, std::shared_ptr<std::atomic<std::size_t>> running = {});
 
 // Starts the process of the catalogue. `parent` is the spawner when it is local: then link and monitor are tied here.
-// `held`: it begins only when released. errc: undef, bad_argument, system_limit, shutting_down.
-[[nodiscard]] result<spawned> serve_spawn(detail::core& core, const work_order& order, process* parent, bool held);
+// `held`: it begins only when released. `running` counts it until it ends. errc: undef, bad_argument, system_limit,
+// shutting_down.
+[[nodiscard]] result<spawned> serve_spawn(detail::core& core, const work_order& order, process* parent, bool held,
+                                          std::shared_ptr<std::atomic<std::size_t>> running = {});
 void release_held(detail::core& core, pid child);
 
 }  // namespace troupe::internal

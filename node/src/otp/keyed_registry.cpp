@@ -208,10 +208,21 @@ struct registry_server {
       shared->home = &self.node();
       for (const auto& [one, keys] : shared->by_process) known.push_back(one);
     }
-    for (const pid one : known) self.monitor(one);
+    for (const pid one : known) watch(self, one);
   }
-  void on(process& self, const watch_process& ask) const { self.monitor(ask.process); }
-  void on_down(process& self, down& ended) const {
+  void watch(process& self, pid holder) {
+    if (watched.insert(holder).second) self.monitor(holder);
+  }
+  // Who has no entry is not watched, nor anybody twice: whoever sends this, there are no more monitors than holders.
+  void on(process& self, const watch_process& ask) {
+    {
+      std::lock_guard lock(shared->mutex);
+      if (!shared->by_process.contains(ask.process)) return;
+    }
+    watch(self, ask.process);
+  }
+  void on_down(process& self, down& ended) {
+    watched.erase(ended.process);
     std::vector<keyed_registry::entry> removed;
     {
       std::lock_guard lock(shared->mutex);
@@ -271,6 +282,7 @@ struct registry_server {
   std::shared_ptr<keyed_registry::table> shared;
   keyed_registry all;
   pid me;
+  std::set<pid> watched;
 };
 
 }  // namespace

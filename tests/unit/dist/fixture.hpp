@@ -32,6 +32,7 @@ struct member_options {
   std::size_t queue_bytes = 4u << 20;
   std::size_t sender_bytes = 256u << 20;
   std::size_t rpcs_at_once = 8192, told_at_once = 1024, dials_at_once = 32;
+  std::size_t spawns_at_once = 65'536, monitors_at_once = 262'144, links_at_once = 262'144;
   mesh_policy mesh = mesh_policy::explicit_only;
   bool knows_all = true;  // where one, two and three are
   std::vector<std::string> address_book = {};
@@ -86,6 +87,9 @@ class cluster_fixture : public testing::Test {
     network.queue_bytes = given.queue_bytes;
     network.sender_bytes = given.sender_bytes;
     network.rpcs_at_once = given.rpcs_at_once;
+    network.spawns_at_once = given.spawns_at_once;
+    network.monitors_at_once = given.monitors_at_once;
+    network.links_at_once = given.links_at_once;
     network.told_at_once = given.told_at_once;
     network.dials_at_once = given.dials_at_once;
     network.listen = {place(name)};

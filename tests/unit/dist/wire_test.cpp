@@ -213,6 +213,69 @@ TEST_F(Wire, SoManyFunctionsRunForOneNodeAtOnce) {
   EXPECT_EQ(two.network->counters().rpc_refused.load(), 1u);
 }
 
+// What another node makes this one keep is bounded too: it is told so, and others are not concerned.
+TEST_F(Wire, SoManySpawnsMonitorsAndLinksOfOneNode) {
+  member_options narrow;
+  narrow.spawns_at_once = narrow.monitors_at_once = narrow.links_at_once = 5;
+  narrow.offers.process("sleeper", [](process& self) -> task<> { (void)co_await self.receive(wait_forever); });
+  member one = start("one@test");
+  member two = start("two@test", std::move(narrow));
+  member three = start("three@test");
+  const pid echo = start_echo(two, "echo");
+  const auto refused = [&](const char* counter) { return two.network->info().find("counters")->integer_at(counter); };
+  one.run([&](process& self) -> task<> {
+    std::vector<pid> made;
+    for (int i = 0; i < 5; ++i) {
+      auto child = co_await spawn_on(self, "two@test", "sleeper").within(patience);
+      made.push_back(child.or_exit());
+    }
+    auto more = co_await spawn_on(self, "two@test", "sleeper").within(patience);
+    EXPECT_TRUE(!more && more.error() == errc::overloaded) << more.error().message();
+    // Room for one more as soon as one has ended.
+    self.monitor(made.front());
+    self.send(made.front(), value("end"));
+    auto ended = co_await self.receive<down>(patience);
+    EXPECT_TRUE(ended && ended->reason.is_normal());
+    auto again = co_await spawn_on(self, "two@test", "sleeper").within(patience);
+    EXPECT_TRUE(again);
+    for (int i = 0; i < 5; ++i) self.monitor(echo);
+    const ref sixth = self.monitor(echo), seventh = self.monitor(address("echo", "two@test"));
+    for (const ref expected : {sixth, seventh}) {
+      auto told = co_await self.receive<down>(patience);
+      EXPECT_TRUE(told && told->monitor == expected && told->reason.is("overloaded")) << told->reason.text();
+    }
+    self.trap_exits(true);
+    for (const pid each : made) {
+      if (each != made.front()) self.link(each);
+    }
+    self.link(echo);
+    const pid last = two.machine->whereis("echo").or_exit();
+    self.link(last);  // again: it counts once
+  });
+  EXPECT_EQ(refused("spawns_refused"), 1);
+  EXPECT_EQ(refused("monitors_refused"), 2);
+  EXPECT_EQ(refused("links_refused"), 0);
+  one.run([&](process& self) -> task<> {
+    self.trap_exits(true);
+    for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+      const pid each = start_echo(two, name);
+      self.link(each);
+    }
+    auto told = co_await self.receive<exit_message>(patience);
+    EXPECT_TRUE(told && told->reason.is("overloaded")) << told->reason.text();
+  });
+  EXPECT_GT(refused("links_refused"), 0);
+  three.run([&](process& self) -> task<> {
+    auto child = co_await spawn_on(self, "two@test", "sleeper").within(patience);
+    EXPECT_TRUE(child);
+    self.link(echo);
+    self.monitor(echo);
+    auto answer = co_await call<value>(self, echo, value("hi")).within(patience);
+    EXPECT_TRUE(answer);
+  });
+  EXPECT_TRUE(two.machine->exists(echo));
+}
+
 TEST_F(Wire, GoneToolsAreForgotten) {
   member one = start("one@test");
   {

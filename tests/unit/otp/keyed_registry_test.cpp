@@ -1,6 +1,8 @@
 // The local registry: unique and duplicate keys, contents, listeners, dispatch, and what a process that ends leaves.
 #include <troupe/keyed_registry.hpp>
 
+#include <atomic>
+
 #include "otp_test.hpp"
 
 namespace troupe::test {
@@ -49,6 +51,29 @@ TEST_F(KeyedRegistryTest, AUniqueKeyHasOneHolderUntilThatEnds) {
   EXPECT_EQ(last, "in");
   EXPECT_EQ(rooms.whereis(key), next);
   EXPECT_TRUE(wait_until([&] { return rooms.count() == 2; }));
+}
+
+// By whoever knows its messages, near or far.
+TEST_F(KeyedRegistryTest, WatchesWhoHasAnEntryAndEachOnce) {
+  keyed_registry rooms("rooms");
+  start_supervisor(*node, supervise("top").child(rooms.spec())).or_exit();
+  const pid holder = member(rooms, "lobby");
+  const pid stranger = spawn(*node, [](process& self) -> task<> { co_await self.sleep(wait_forever); }).or_exit();
+  for (int i = 0; i < 100; ++i) {
+    for (const pid one : {holder, stranger})
+      here->send("rooms", list_of({"registry.watch", map_of({{"process", one}})}));
+  }
+  EXPECT_EQ(here->call<std::int64_t>("rooms", list_of({"registry.count", map_of({})})), 1);  // behind all of them
+  const auto monitors = [&](pid of) {
+    std::atomic<std::size_t> out = 1'000;
+    EXPECT_TRUE(node->core().inspect(of, [&](process& p) { out = detail::core::details(p, 0).monitored_by.size(); }));
+    EXPECT_TRUE(wait_until([&] { return out < 1'000; }));
+    return out.load();
+  };
+  EXPECT_EQ(monitors(holder), 1u);
+  EXPECT_EQ(monitors(stranger), 0u);
+  end(holder);
+  EXPECT_TRUE(wait_until([&] { return rooms.count() == 0; }));
 }
 
 TEST_F(KeyedRegistryTest, DuplicateKeysAreDispatched) {

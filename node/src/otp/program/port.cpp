@@ -112,12 +112,14 @@ void program_port::on_call(process& self, message got) {
     on_info(self, got);
   } else if (auto done = on_request(self, got); done) {
     self.reply(got, value());
+  } else if (done.error() == errc::unsupported) {
+    refuse_stranger(self, "program", got);
   } else {
     self.reply_error(got, error(errc::bad_argument, done.error().text()));
   }
 }
 
-// What is as good without an answer.
+// What is as good without an answer. errc::unsupported: it is none of these.
 result<void> program_port::on_request(process& self, message& got) {
   error why;
   const std::string tag = got.tag();
@@ -141,7 +143,7 @@ result<void> program_port::on_request(process& self, message& got) {
     if (!asked->owner) return error(errc::bad_argument, "connect: the pid of its new owner expected");
     own(self, asked->owner);
   } else {
-    return error(errc::bad_argument, "a program takes no \"" + tag + "\"");
+    return error(errc::unsupported, "a program takes no \"" + tag + "\"");
   }
   return {};
 }
