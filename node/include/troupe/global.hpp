@@ -80,15 +80,16 @@ class registration {
 
 // When it is done every node finds the name, by its replica or by asking the name's arbiter. errc: name_taken (holder()
 // has it, and lived when its own node was asked), timeout (also while nodes do not agree on who is there), noproc,
-// bad_name (nil), not_allowed ("troupe.…"), undef (no such resolver), noconnection (the process's node).
+// bad_name (nil), not_allowed ("troupe.…"), undef (no such resolver), noconnection (the process's node). An arbiter
+// that does not run is given up after 5 s: timeout, also within `wait_forever`.
 [[nodiscard]] task<registration> register_name(process& self, value name, pid who, register_options how = {});
 // Takes the name from whoever has it; nobody else can get it in between.
 [[nodiscard]] task<registration> re_register_name(process& self, value name, pid who, register_options how = {});
-// False when nobody had it.
+// False when nobody had it. 10 s at most.
 [[nodiscard]] task<result<bool>> unregister_name(process& self, value name, duration within = default_call_time);
 
-// From this node's replica; what that does not know is asked of the name's arbiter. errc: noproc, timeout,
-// noconnection.
+// From this node's replica; what that does not know is asked of the name's arbiter, for 10 s at most. errc: noproc,
+// timeout, noconnection.
 [[nodiscard]] task<result<pid>> whereis_name(process& self, value name, duration within = default_call_time);
 // By the replica alone.
 [[nodiscard]] result<pid> whereis_here(const node& where, const name& wanted);

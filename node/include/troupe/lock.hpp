@@ -31,7 +31,8 @@ class id {
 };
 
 // errc: timeout, not_allowed (a resource "troupe.…"). Within 0: tried once, as with OTP's 0 retries: timeout as soon as
-// the lock's arbiter says that another has it. The fencing number is greater than any that the nodes it sees
+// the lock's arbiter says that another has it. An arbiter that does not run is given up after 5 s: timeout, whatever
+// the limit. The fencing number is greater than any that the nodes it sees
 // have given before, and than the clock (milliseconds since 1970, shifted by 21 bits).
 [[nodiscard]] task<result<std::int64_t>> set_lock(process& self, id what, duration within = wait_forever);
 // False when the calling process did not hold it.

@@ -88,6 +88,8 @@ void keeper::take(message& got) {
   else if (const auto* check = content_as<claim_questioned>(got, tag)) on_check(from, *check);
   else if (const auto* alive = content_as<claim_affirmed>(got, tag)) on_checked(from, *alive);
   else if (const auto* revoked = content_as<claim_revoked>(got, tag)) on_revoke(from, *revoked);
+  else if (const auto* question = content_as<arbiter_questioned>(got, tag)) on_question(from, *question);
+  else if (const auto* answer = content_as<arbiter_answered>(got, tag)) on_answer(from, *answer);
   else refuse_stranger(self_, keeper_name, got);
 }
 
@@ -99,6 +101,7 @@ void keeper::on_peer(const peer_note& note) {
     if (found == current_.end() || found->second != note.session) return;
     current_.erase(found);
     warned_.erase(note.id);
+    questions_.erase(note.id);
     forget_owner(note.id);
     return;
   }
@@ -214,6 +217,7 @@ void keeper::turn() {
     checks_.erase(checks_.begin());
     run(key);
   }
+  question_arbiters();
   settle_clashes();
   answer_syncs();
   service_.with([this](global_service::state& s) {
@@ -235,6 +239,7 @@ time_point keeper::due() const {
   if (number != announced_) out = std::min(out, may_announce());
   if (!deadlines_.empty()) out = std::min(out, deadlines_.begin()->first);
   if (!checks_.empty()) out = std::min(out, checks_.begin()->first);
+  for (const auto& [id, one] : questions_) out = std::min(out, one.due);
   for (const auto& [key, one] : clashes_) out = std::min(out, one.until);
   for (const auto& [until, call] : syncs_) out = std::min(out, until);
   return out;

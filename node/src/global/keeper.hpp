@@ -11,11 +11,12 @@
 // * The arbiter remembers a grant until its owner has claimed or declined it. An ask waits in the queue of its key; the
 //   owner asks again, maybe another arbiter, whenever its row changes, and says how long it has waited, so the order of
 //   the queue survives.
+// * An arbiter that has an ask of ours is asked every other second whether it lives. When it does not say so, whatever
+//   waits for it fails: its connection may be sound although this process of it does not run.
 // * Before a name is refused its owner is asked whether the holder still lives: whoever has seen a process end finds
 //   its name free, however slow the news.
-// * owner.cpp answers this node's processes, arbiter.cpp decides, clash.cpp settles what two sides held, views.cpp
-// tells
-//   of nodes that see others than this one, keeper.cpp is the rest.
+// * owner.cpp answers this node's processes, patience.cpp ends what they wait for, arbiter.cpp decides, clash.cpp
+//   settles what two sides held, views.cpp tells of nodes that see others than this one, keeper.cpp is the rest.
 #include <deque>
 #include <optional>
 
@@ -64,6 +65,11 @@ class keeper {
     pid holder;
     value requester;
   };
+  // Of an arbiter: when it is asked whether it lives, or by when it must have answered that.
+  struct question {
+    time_point due;
+    std::uint64_t round = 0;  // 0: it has not been asked
+  };
   struct clash {
     std::uint64_t round = 0;
     time_point until;
@@ -108,6 +114,7 @@ class keeper {
   void begin(pending&& wanted, std::int64_t within_us);
   void send_ask(pending& wanted);
   void withdraw(const pending& wanted);
+  void fail(pending late, error why);  // taken out of `pending_` already
   void on_granted(const std::string& from, const claim_granted& got);
   void on_refused(const std::string& from, const claim_refused& got);
   void on_check(const std::string& from, const claim_questioned& asked);
@@ -119,6 +126,13 @@ class keeper {
   void drop_own(std::string key);  // the claim, here and everywhere
   void watch(pid holder);
   void unwatch(pid holder);
+
+  // patience.cpp
+  void look_after(const std::string& arbiter);  // it has an ask of ours
+  void question_arbiters();
+  void give_up(const std::string& arbiter);
+  void on_question(const std::string& from, const arbiter_questioned& asked);
+  void on_answer(const std::string& from, const arbiter_answered& told);
 
   // arbiter.cpp
   void on_ask(const std::string& from, claim_asked& ask);
@@ -156,6 +170,7 @@ class keeper {
   std::uint64_t ids_ = 0;
   std::map<std::uint64_t, pending> pending_;
   std::set<std::pair<time_point, std::uint64_t>> deadlines_;
+  std::map<std::string, question> questions_;  // by arbiter
   std::map<std::string, own_claim> own_;
   std::map<pid, std::pair<ref, std::size_t>> watched_;
   std::vector<std::pair<time_point, message>> syncs_;

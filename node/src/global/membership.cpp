@@ -144,7 +144,8 @@ void membership::refresh(time_point now) {
     if (!p.row) silent = true;
     else if (p.wants_us) view.insert(p.slot);
   }
-  if (number_ == 0 || wants != wants_ || view != view_slots_) {
+  const bool moved = number_ == 0 || wants != wants_ || view != view_slots_;
+  if (moved) {
     ++number_;
     wants_ = std::move(wants);
     view_slots_ = std::move(view);
@@ -170,6 +171,8 @@ void membership::refresh(time_point now) {
     probed_ = probing::none;
   }
   overlapping_ = overlapping && !confirmed_;
+  if (confirmed_ || overlapping_) lag_since_ = time_point::max();
+  else if (moved || lag_since_ == time_point::max()) lag_since_ = now;
   if (confirmed_) {
     for (const std::string& id : view_) expected_.emplace(member_name(id));
     for (auto& [id, p] : links_) p.lost_somewhere = false;
@@ -177,8 +180,25 @@ void membership::refresh(time_point now) {
   majority_ = policy_ != partition_policy::quorum || view_.size() * 2 > expected_.size();
 }
 
+// All are connected to all, and still somebody has not told that it sees this view: its node lives, and the process
+// that would say so does not run. It is taken for one that has said nothing.
+void membership::forget_rows_of_mute(time_point now) {
+  if (policy_ == partition_policy::keep || lag_since_ == time_point::max() ||
+      now < deadline_after(lag_since_, mute_after)) {
+    return;
+  }
+  for (auto& [id, p] : links_) {
+    if (!view_slots_.contains(p.slot) || p.row->view == digest_) continue;
+    p.row.reset();
+    p.wants = {};
+    p.wants_us = false;
+  }
+  refresh(now);
+}
+
 std::vector<std::string> membership::settle(time_point now) {
   std::vector<std::string> doubtful;
+  forget_rows_of_mute(now);
   if (!overlapping_) return doubtful;
   const bool late = now >= deadline_after(overlap_since_, island_after);
   const probing due = late                                                 ? probing::all
@@ -210,7 +230,10 @@ std::vector<std::string> membership::settle(time_point now) {
 }
 
 time_point membership::next() const noexcept {
-  if (!overlapping_) return time_point::max();
+  if (!overlapping_) {
+    const bool waits = policy_ != partition_policy::keep && lag_since_ != time_point::max();
+    return waits ? deadline_after(lag_since_, mute_after) : time_point::max();
+  }
   if (probed_ == probing::none) return deadline_after(overlap_since_, probe_after);
   const bool over = policy_ == partition_policy::keep && probed_ == probing::all;
   return over ? time_point::max() : deadline_after(overlap_since_, island_after);

@@ -13,6 +13,8 @@
 //   soon too (and not all, or many nodes that meet on a busy machine would cut each other off for being slow). After
 //   `island_after` all in doubt are asked and, unless the policy is `keep`, this node counts out, going by name, who is
 //   not wanted by all before it. Connections stay; only names and locks part.
+// * A member that is seen by all and does not tell, for `mute_after`, that it sees the same view is taken for one that
+//   has told nothing: its node lives, and the process that tells does not run. Not by the policy `keep`.
 // * Whoever is counted out is counted in again as soon as anybody's links change; then it starts over.
 #include <cstdint>
 #include <map>
@@ -69,6 +71,7 @@ class membership {
   static constexpr duration probe_after = std::chrono::milliseconds(200);
   static constexpr duration probe_patience = std::chrono::seconds(1);
   static constexpr duration island_after = std::chrono::seconds(3);
+  static constexpr duration mute_after = std::chrono::seconds(10);  // far more than a mesh takes to agree
 
   membership(std::string self, partition_policy policy);
 
@@ -115,6 +118,7 @@ class membership {
   };
   void refresh(time_point now);
   void start_over(time_point now);
+  void forget_rows_of_mute(time_point now);
   [[nodiscard]] static bool wanted_by(const peer& p, std::uint64_t hash);
   // Of two links.
   [[nodiscard]] static bool mutual(const peer& a, const peer& b) {
@@ -131,7 +135,7 @@ class membership {
   std::uint64_t digest_ = 0, number_ = 0, changes_ = 0;
   bool confirmed_ = true, majority_ = true, overlapping_ = false;
   enum class probing { none, lost, all } probed_ = probing::none;
-  time_point overlap_since_{};
+  time_point overlap_since_{}, lag_since_ = time_point::max();  // somebody of the view has not told of it yet
 };
 
 }  // namespace troupe::internal

@@ -47,6 +47,7 @@ struct claim_asked {
   bool move = false;           // take it from whoever has it
   std::int64_t waited_us = 0;  // up to now: who has waited longest is first
   bool once = false;           // refused at once when another has the lock
+  [[nodiscard]] std::string text() const { return (lock ? "the lock " : "the global name ") + name.print(4, 100); }
   TROUPE_MESSAGE(claim_asked, "global.ask", id, row, lock, name, holder, requester, move, waited_us, once)
 };
 struct ask_withdrawn {
@@ -66,6 +67,17 @@ struct claim_refused {
   std::uint64_t id = 0, row = 0;
   pid holder;
   TROUPE_MESSAGE(claim_refused, "global.refused", id, row, holder)
+};
+
+// -- an owner whose ask waits to its arbiter, and back: what is queued may wait long, a process that does not run for
+// ever
+struct arbiter_questioned {
+  std::uint64_t round = 0;
+  TROUPE_MESSAGE(arbiter_questioned, "global.alive", round)
+};
+struct arbiter_answered {
+  std::uint64_t round = 0;
+  TROUPE_MESSAGE(arbiter_answered, "global.here", round)
 };
 
 // -- the arbiter to the owner of a claim, and back

@@ -15,6 +15,8 @@ using namespace internal;
 namespace {
 
 constexpr duration margin = std::chrono::seconds(1);  // the service ends a wait by itself, and says so
+// For what is answered at once by whoever runs at all.
+constexpr duration longest_answer = std::chrono::seconds(10);
 
 std::int64_t microseconds(duration within) {
   return within == wait_forever ? -1 : std::chrono::duration_cast<std::chrono::microseconds>(within).count();
@@ -55,7 +57,7 @@ task<registration> re_register_name(process& self, value name, pid who, register
 
 task<result<bool>> unregister_name(process& self, value name, duration within) {
   unregister_asked asked(std::move(name));
-  auto got = co_await call<bool>(self, keeper_name, std::move(asked)).within(within);
+  auto got = co_await call<bool>(self, keeper_name, std::move(asked)).within(std::min(within, longest_answer));
   co_return got;
 }
 
@@ -68,7 +70,7 @@ task<result<pid>> whereis_name(process& self, value name, duration within) {
   std::string arbiter = service->arbiter_node(key);
   where_asked asked(std::move(name));
   address to = arbiter.empty() ? address(keeper_name) : address(keeper_name, std::move(arbiter));
-  auto got = co_await call<pid>(self, std::move(to), std::move(asked)).within(within);
+  auto got = co_await call<pid>(self, std::move(to), std::move(asked)).within(std::min(within, longest_answer));
   co_return got;
 }
 

@@ -17,10 +17,6 @@ error reserved(const value& name) {
   return {errc::not_allowed, name.print(2, 100) + ": what begins with \"troupe.\" is the node's own"};
 }
 
-std::string about(const claim_asked& ask) {
-  return (ask.lock ? "the lock " : "the global name ") + ask.name.print(4, 100);
-}
-
 }  // namespace
 
 // -- names
@@ -174,6 +170,7 @@ void keeper::send_ask(pending& wanted) {
     on_ask(me_, copy);  // may settle it: `wanted` is not touched afterwards
   } else {
     tell(arbiter, wanted.ask);
+    look_after(arbiter);
   }
 }
 
@@ -181,20 +178,6 @@ void keeper::withdraw(const pending& wanted) {
   const ask_withdrawn gone(wanted.ask.id, wanted.ask.lock, wanted.ask.name);
   if (wanted.arbiter == me_) on_withdraw(me_, gone);
   else if (current_.contains(wanted.arbiter)) tell(wanted.arbiter, gone);
-}
-
-void keeper::expire() {
-  while (!deadlines_.empty() && deadlines_.begin()->first <= now()) {
-    const std::uint64_t id = deadlines_.begin()->second;
-    deadlines_.erase(deadlines_.begin());
-    auto found = pending_.find(id);
-    if (found == pending_.end()) continue;
-    pending late = std::move(found->second);
-    pending_.erase(found);
-    unwatch(late.ask.holder);
-    withdraw(late);
-    self_.reply_error(late.call, error(errc::timeout, about(late.ask) + " was not given in time"));
-  }
 }
 
 void keeper::on_granted(const std::string& from, const claim_granted& got) {
@@ -272,7 +255,7 @@ void keeper::on_refused(const std::string& from, const claim_refused& got) {
   deadlines_.erase({wanted.deadline, got.id});
   unwatch(wanted.ask.holder);
   if (wanted.ask.lock) {
-    self_.reply_error(wanted.call, error(errc::timeout, about(wanted.ask) + " is held by " + got.holder.text()));
+    self_.reply_error(wanted.call, error(errc::timeout, wanted.ask.text() + " is held by " + got.holder.text()));
   } else {
     self_.reply(wanted.call, value(got.holder));
   }
@@ -323,9 +306,7 @@ void keeper::on_down(const down& ended) {
     }
     pending late = std::move(wanted->second);
     wanted = pending_.erase(wanted);
-    deadlines_.erase({late.deadline, late.ask.id});
-    withdraw(late);
-    self_.reply_error(late.call, error(errc::noproc, gone.text() + " has ended"));
+    fail(std::move(late), error(errc::noproc, gone.text() + " has ended"));
   }
 }
 

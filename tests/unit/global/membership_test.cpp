@@ -36,6 +36,7 @@ struct cluster {
   void tell() {
     for (int round = 0; round < 4; ++round) {
       for (auto& [a, from] : all) {
+        if (mute.contains(a)) continue;
         const internal::member_row row = from->row();
         for (auto& [b, to] : all) to->heard(a, row, now);  // who is not linked does not listen
       }
@@ -54,7 +55,7 @@ struct cluster {
   bool confirmed(const std::string& name) { return all[name]->confirmed(); }
 
   std::map<std::string, std::unique_ptr<membership>> all;
-  std::set<std::string> probed;
+  std::set<std::string> probed, mute;
   time_point now{1s};
 };
 
@@ -180,6 +181,31 @@ TEST(Membership, WaitsForWhoHasNotSpokenButNotForEver) {
   EXPECT_EQ(a.settle(now), std::vector<std::string>{"b#1"});
   EXPECT_TRUE(a.confirmed());
   EXPECT_EQ(a.next(), time_point::max());
+}
+
+TEST(Membership, GoesOnWithoutAMemberThatDoesNotFollow) {
+  for (const auto policy : {partition_policy::islands, partition_policy::keep}) {
+    cluster c({"a#1", "b#1", "c#1", "d#1"}, policy);
+    c.link_all();
+    c.mute = {"c#1"};
+    for (const char* one : {"a#1", "b#1", "c#1"}) c.cut(one, "d#1");
+    EXPECT_FALSE(c.confirmed("a#1"));
+    EXPECT_NE(c.all["a#1"]->next() == time_point::max(), policy == partition_policy::islands);
+    c.wait(9s);
+    EXPECT_FALSE(c.confirmed("a#1"));
+    c.wait(1s);
+    c.wait(4s);
+    EXPECT_EQ(c.confirmed("a#1"), policy == partition_policy::islands);
+    if (policy == partition_policy::islands) {
+      EXPECT_EQ(c.view("b#1"), (ids{"a#1", "b#1"}));
+    }
+    c.mute.clear();
+    c.tell();
+    for (const char* one : {"a#1", "b#1", "c#1"}) {
+      EXPECT_TRUE(c.confirmed(one));
+      EXPECT_EQ(c.view(one), (ids{"a#1", "b#1", "c#1"}));
+    }
+  }
 }
 
 TEST(Membership, SpreadsKeysAndMovesFew) {
