@@ -134,7 +134,7 @@ TEST_F(Application, IsStoppedByRpc) {
 
 TEST_F(Application, IsStoppedByAnotherNode) {
   auto term = shell("term@localhost", {"--hidden"});
-  EXPECT_EQ(term->enter("rpc.call(\"app@localhost\", \"troupe.stop\", {\"asked by term\"})"), "true");
+  EXPECT_EQ(term->enter("rpc.call(\"app@localhost\", \"troupe.stop\", {\"asked by term\"})"), "40000");
   EXPECT_EQ(app_->wait_exit(), 0);
   EXPECT_TRUE(has(app_->out(), "asked by term")) << app_->out();
 }

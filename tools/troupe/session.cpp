@@ -60,12 +60,13 @@ result<std::string> cookie_for(const node_options& options, const parsed_options
 // Asked by `troupe stop` and by the function `troupe.stop`. Owner: the core.
 class stop_handler final : public detail::node_stopper {
  public:
-  void request_stop(std::string why) override {
+  duration request_stop(std::string why) override {
     std::unique_lock lock(mutex_);
     auto run = stop_;
     lock.unlock();
     if (!run) _exit(internal::exit_ok);
     run(std::move(why));
+    return std::chrono::seconds(10);
   }
   void to(std::function<void(std::string)> stop) {
     std::lock_guard guard(mutex_);

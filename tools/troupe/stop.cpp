@@ -23,7 +23,8 @@ namespace {
 using namespace std::chrono_literals;
 using steady_time = std::chrono::steady_clock;
 
-constexpr duration whole_patience = 35s;
+constexpr duration whole_patience = 40s;  // what a node takes that says nothing else, and its name
+constexpr duration longest_patience = 24h;
 
 // A process of the operating system that still runs; a zombie has ended, whoever forgot to wait for it.
 bool runs(std::int64_t os_pid) {
@@ -77,20 +78,28 @@ void let_signals_end_us() {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-// What the node is asked, and whether it has taken it. The node may be gone before its answer is: what counts is that
-// it goes.
-int ask(session& here) {
-  auto asked = here.ask("troupe.stop", {value("asked by `troupe stop`")});
-  if (asked || asked.error() == errc::noconnection || asked.error() == errc::closed ||
-      asked.error() == errc::shutting_down) {
-    return internal::exit_ok;
-  }
-  return here.fail(asked.error());
-}
-int ask(const parsed_options& given) {
+struct request {
   int status = internal::exit_ok;
-  auto here = session::open("stop", given, status);
-  return here ? ask(*here) : status;
+  duration within = whole_patience;  // it is gone
+};
+
+// Whether the node has taken it. The node may be gone before its answer is: what counts is that it goes.
+request ask(session& here) {
+  request out;
+  auto asked = here.ask("troupe.stop", {value("asked by `troupe stop`")});
+  if (asked) {
+    const std::int64_t* within = asked->integer();
+    if (within) out.within = std::chrono::milliseconds(std::clamp<std::int64_t>(*within, 0, longest_patience / 1ms));
+  } else if (asked.error() != errc::noconnection && asked.error() != errc::closed &&
+             asked.error() != errc::shutting_down) {
+    out.status = here.fail(asked.error());
+  }
+  return out;
+}
+request ask(const parsed_options& given) {
+  request out;
+  auto here = session::open("stop", given, out.status);
+  return here ? ask(*here) : out;
 }
 
 // Of another host nothing is seen but the connection, which ends when the node has.
@@ -102,11 +111,12 @@ int stop_elsewhere(const parsed_options& given, const std::string& name) {
   int status = internal::exit_ok;
   auto here = session::open("stop", given, status);
   if (!here) return status;
-  const duration limit = given.time("timeout", whole_patience);
+  const auto began = steady_time::now();
+  const request asked = ask(*here);
+  if (asked.status != internal::exit_ok) return asked.status;
+  const duration limit = given.time("timeout", asked.within);
+  const auto end = began + limit;
   bool gone = false;
-  const auto end = steady_time::now() + limit;
-  status = ask(*here);
-  if (status != internal::exit_ok) return status;
   auto body = [&gone, &name, end](process& self) -> task<> {
     monitor_node(self, name);
     gone = (co_await self.receive(std::max<duration>(end - steady_time::now(), 0s))).has_value();
@@ -162,9 +172,9 @@ int run(const parsed_options& given) {
   if (!entry && entry.error() == errc::noproc) return not_here(given, *name);
   if (!entry) return complain("stop", entry.error());
   const bool visible = holds_lock(entry->os_pid, entry->lock);
-  const duration limit = given.time("timeout", whole_patience);
   time_point began = system_clock()->now();
-  int status = ask(given);
+  auto [status, within] = ask(given);
+  const duration limit = given.time("timeout", within);
   let_signals_end_us();
   if (status != internal::exit_ok && !name_is_free(*entry) && tell_by_signal(*entry, visible, status)) {
     status = internal::exit_ok;
@@ -198,10 +208,11 @@ command stop_command() {
   rows.arguments = {node_argument()};
   rows.options = with_session({{"--kill", takes::nothing, "", "end it by force when it has not ended in time"}});
   for (option_row& row : rows.options) {
-    if (std::string_view(row.name) == "--timeout") row.help = "how long it may take; 35s if not said";
+    if (std::string_view(row.name) == "--timeout") row.help = "how long it may take; if not said, what the node says";
   }
   rows.notes =
-      "A node of this host that does not take the request within 5 s, or --timeout, gets SIGTERM.\n"
+      "A node of this host that does not take the request within 5 s, or --timeout, gets SIGTERM. The node says how\n"
+      "long it may take: node.stop_within and 10 s for what has to go by force; one that says nothing has 40 s.\n"
       "Exit code 0 too when no such node runs on this host. 4: it was asked and has not ended in time.";
   rows.example = "troupe stop exercise --timeout 1m";
   return {std::move(rows), run};

@@ -3,7 +3,6 @@
 #include <troupe/utf8.hpp>
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -12,7 +11,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <mutex>
 
 #include "boot/config_service.hpp"
 #include "boot/console.hpp"
@@ -21,6 +19,7 @@
 #include "boot/run_options.hpp"
 #include "boot/signals.hpp"
 #include "boot/standard_files.hpp"
+#include "boot/stop_wish.hpp"
 #include "boot/user.hpp"
 #include "dist/distribution.hpp"
 #include "observe/log_writer.hpp"
@@ -33,6 +32,10 @@ namespace {
 
 using namespace internal;
 
+constexpr duration told_as_holder = std::chrono::milliseconds(100);
+// For what comes when the time of a stop is over: killing, the threads, the last lines of the log.
+constexpr duration end_time = std::chrono::seconds(10);
+
 // What somebody's code has thrown, in words. Inside a handler.
 std::string thrown_text() { return detail::reason_of(std::current_exception()).text(); }
 
@@ -43,50 +46,18 @@ task<> feed_watchdog(process& self, readiness* ready, duration every) {
   }
 }
 
-// That somebody wants this program to stop, and why. Thread-safe; `fd` wakes the main thread.
-class stop_wish {
- public:
-  stop_wish() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~stop_wish() { close(fd_); }
-  stop_wish(const stop_wish&) = delete;
-  stop_wish& operator=(const stop_wish&) = delete;
-
-  // True for the first.
-  bool ask(std::string why) {
-    std::lock_guard guard(mutex_);
-    if (!why_.empty()) return false;
-    why_ = std::move(why);
-    asked_ = std::chrono::steady_clock::now();
-    std::uint64_t one = 1;
-    (void)!write(fd_, &one, sizeof one);
-    return true;
-  }
-  [[nodiscard]] int fd() const noexcept { return fd_; }
-  // One wish may arrive twice: `timeout` and a terminal's Ctrl-C signal a whole group, and a wrapper passes its own on.
-  [[nodiscard]] bool just_asked() const {
-    std::lock_guard guard(mutex_);
-    return std::chrono::steady_clock::now() - asked_ < std::chrono::seconds(2);
-  }
-  [[nodiscard]] std::string why() const {
-    std::lock_guard guard(mutex_);
-    return why_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::string why_;
-  std::chrono::steady_clock::time_point asked_;
-  int fd_;
-};
-
 // Tools ask through this; the node's core owns it.
 class tool_stopper final : public detail::node_stopper {
  public:
-  explicit tool_stopper(stop_wish& wish) : wish_(wish) {}
-  void request_stop(std::string why) override { wish_.ask(why.empty() ? "asked by a tool" : std::move(why)); }
+  tool_stopper(stop_wish& wish, duration within) : wish_(wish), within_(within) {}
+  duration request_stop(std::string why) override {
+    wish_.ask(why.empty() ? "asked by a tool" : std::move(why));
+    return within_;
+  }
 
  private:
   stop_wish& wish_;
+  duration within_;
 };
 
 // Owner: run(); main's thread, but for `on_signal`.
@@ -133,10 +104,27 @@ class program {
     std::_Exit(exit_failed);
   }
 
+  [[nodiscard]] duration gone_within() const {
+    return stop_within_ > wait_forever - end_time ? wait_forever : stop_within_ + end_time;
+  }
+
   // As node::stop does; what takes longer than `limit` is for `let_go`.
   bool stop_node(duration limit) {
     stop_deadline_ = std::chrono::steady_clock::now() + limit;
+    name_holders(limit);
     return node_->stop(limit);
+  }
+
+  // C++ cannot be interrupted: who waits for the stop can read what for.
+  void name_holders(duration limit) {
+    for (const detail::holding& one : detail::holders(node_->core())) {
+      if (one.held < told_as_holder) continue;
+      node_->log().warning("the stop waits for a process that holds its worker; in the end it goes by force",
+                           {{"pid", one.about.id},
+                            {"entry", value(one.about.entry)},
+                            {"held_ms", one.held / std::chrono::milliseconds(1)},
+                            {"within", value(print_time(limit))}});
+    }
   }
 
   int did_not_start(const std::string& why) {
@@ -184,7 +172,7 @@ class program {
     if (!made) return did_not_start(made.error().message());
     node_ = std::move(*made);
     attach_config(*node_, values);
-    node_->core().attach<detail::node_stopper>(std::make_unique<tool_stopper>(wish_));
+    node_->core().attach<detail::node_stopper>(std::make_unique<tool_stopper>(wish_, gone_within()));
     if (!ready_.daemon()) {
       console_ = std::make_unique<console>(STDOUT_FILENO);
       if (auto* output = node_->core().find<user_output>())
@@ -260,7 +248,7 @@ class program {
     }
     ready_.stopping();
     if (code == exit_ok) node_->log().notice("stopping", {{"reason", value(wish_.why())}});
-    else wish_.ask("the root supervisor ended");  // a signal from now on is a second one
+    else wish_.stops_itself("the root supervisor ended");
     main_.reset();
     if (!stop_node(stop_within_)) {
       node_->log().error("not everything ended in time; what was left has been killed",
@@ -279,15 +267,14 @@ class program {
       return;
     }
     std::string name = number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGHUP";
-    if (wish_.ask(name)) {
-      // A start cannot be broken off in order: its supervisors do not listen before all children have started.
-      if (!serving_)
-        logger(log_.get())
-            .notice("asked to stop while starting; another signal, two seconds from now or later, ends it at once",
-                    {{"reason", value(name)}});
-      return;
+    const auto place = wish_.signalled(name);
+    // A start cannot be broken off in order: its supervisors do not listen before all children have started.
+    if (place == stop_wish::place::first && !serving_) {
+      logger(log_.get())
+          .notice("asked to stop while starting; another signal, two seconds from now or later, ends it at once",
+                  {{"reason", value(name)}});
     }
-    if (wish_.just_asked()) return;
+    if (place != stop_wish::place::second) return;
     logger(log_.get()).error("stopping now", {{"reason", "a second " + name}});
     log_->flush(std::chrono::milliseconds(500));
     std::_Exit(exit_failed);

@@ -38,6 +38,7 @@ value counters_of(detail::core_counters& from) {
                  {"mailbox_refused", count(from.mailbox_refused)},
                  {"late_replies", count(from.late_replies)},
                  {"not_understood", count(from.not_understood)},
+                 {"exits_refused", count(from.exits_refused)},
                  {"timers_skipped", count(from.timers_skipped)},
                  {"print_dropped", count(from.print_dropped)}});
 }

@@ -166,8 +166,9 @@ answer stop(process& self, list given) {
   auto* stopper = self.core().find<detail::node_stopper>();
   if (!stopper) co_return error(errc::unsupported, "this node is part of a program, which alone can stop it");
   if (!given[0].is_nil() && !given[0].text()) co_return bad_argument(1, "a text", given[0]);
-  stopper->request_stop(given[0].text() ? *given[0].text() : "asked by " + std::string(self.group_leader().node()));
-  co_return value(true);
+  const duration within =
+      stopper->request_stop(given[0].text() ? *given[0].text() : "asked by " + std::string(self.group_leader().node()));
+  co_return value(within / std::chrono::milliseconds(1));
 }
 
 constexpr const char* guarded_text =
@@ -179,9 +180,14 @@ answer exit(process& self, list given) {
   const bool* force = given[2].boolean();
   if (!force && !given[2].is_nil()) co_return bad_argument(3, "true or false", given[2]);
   exit_reason reason = given[1].is_nil() ? exit_reason::kill() : exit_reason(std::move(given[1]));
-  if (force && *force) self.node().exit(*target, std::move(reason));
-  else if (detail::is_pillar(self.core(), *target)) co_return error(errc::not_allowed, target->text() + guarded_text);
-  else self.exit(*target, std::move(reason));
+  if (force && *force) {
+    self.node().exit(*target, std::move(reason));
+  } else if (detail::is_pillar(self.core(), *target)) {
+    self.core().counters().exits_refused.fetch_add(1, std::memory_order_relaxed);
+    co_return error(errc::not_allowed, target->text() + guarded_text);
+  } else {
+    self.exit(*target, std::move(reason));
+  }
   co_return value(true);
 }
 
@@ -268,7 +274,8 @@ void offer_system_functions(catalogue& offers) {
   offer("disconnect", {"text"}, "boolean", disconnect_from, "disconnect(node): ends the connection to it, as planned");
   offer("functions", {"text"}, "list", functions, "functions(prefix): what this node offers");
   offer("whereis", {"text"}, "pid", whereis, "whereis(name): the pid under a registered name");
-  offer("stop", {"text"}, "boolean", stop, "stop(why): asks the node's program to stop in order");
+  offer("stop", {"text"}, "integer", stop,
+        "stop(why): asks the node's program to stop in order; within how many ms it is gone");
   offer(
       "exit", {"any", "any", "boolean"}, "boolean", exit,
       "exit(process, reason, force): sends an exit signal; \"kill\" when no reason is given. The node's own processes "

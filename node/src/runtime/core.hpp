@@ -101,6 +101,7 @@ struct core_counters {
   std::atomic<std::uint64_t> dead_letters_noproc{0}, dead_letters_noname{0}, dead_letters_noconnection{0},
       mailbox_refused{0}, late_replies{0}, print_dropped{0}, spawned{0}, exited{0},
       not_understood{0},  // messages to the node's own processes that these do not know
+      exits_refused{0},   // exit signals that a pillar of the node did not obey
       timers_skipped{0},  // beats of send_interval that came a whole period late
       crashed{0},         // ended for another reason than normal or shutdown
       stalls{0};  // slices that held a worker longer than `stall_after`, each time that one was due for a report
@@ -116,7 +117,8 @@ class service {
 // Who ends the program when a tool asks a node to stop. Attached by run(); an embedded node has none.
 class node_stopper : public service {
  public:
-  virtual void request_stop(std::string why) = 0;  // returns at once
+  // Returns at once: within which time the program is gone.
+  virtual duration request_stop(std::string why) = 0;
 };
 
 struct core_options {

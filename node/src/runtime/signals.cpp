@@ -94,6 +94,7 @@ void process_private::handle_signal(process& p, envelope* e) {
 // The node rests on this process. Whoever linked itself to it, or took it for another, must not end the node.
 void process_private::refuse_exit(process& p, const envelope& e, const exit_reason& reason) {
   if (reason.is_normal()) return;
+  p.core_->counters().exits_refused.fetch_add(1, std::memory_order_relaxed);
   p.log().warning("an exit signal was not obeyed: this process belongs to the node",
                   {{"from", value(e.from)}, {"by_link", e.kind == signal::exit}, {"reason", reason.term()}});
 }

@@ -1,10 +1,12 @@
 // A node for tests of the tools and of run(): what it does wrong is said by its configuration.
+#include <troupe/inspect.hpp>
 #include <troupe/run.hpp>
 #include <troupe/server.hpp>
 #include <troupe/spawn.hpp>
 #include <troupe/task_supervisor.hpp>
 
 #include <cstdlib>
+#include <thread>
 
 namespace {
 
@@ -103,6 +105,22 @@ troupe::task<troupe::result<std::int64_t>> longest_trip(troupe::process& self, s
   co_return longest / 1us;
 }
 
+// Never lets go of its worker: asleep, or busy.
+troupe::task<> holder(troupe::process& self, bool busy) {
+  co_await self.sleep(20ms);  // who asked for it has its answer
+  for (volatile bool go_on = true; go_on;) {
+    if (!busy) std::this_thread::sleep_for(1h);
+  }
+}
+void hold_workers(troupe::process& self, bool busy) {
+  const auto workers = troupe::inspect::node_info(self.node()).integer_at("workers");
+  for (std::int64_t i = 0; i < workers; ++i) {
+    troupe::spawn_options how;
+    how.entry = "sample.holder";
+    (void)troupe::try_spawn(self, std::move(how), holder, busy);
+  }
+}
+
 troupe::application program() {
   troupe::application app{.name = "sample", .version = "1.2.3", .start = tree};
   app.offers.function("sample.add_one", &add_one, "add_one(number) -> number");
@@ -113,6 +131,7 @@ troupe::application program() {
   });
   app.offers.process("sample.pour", &pour, "pour(pid, bytes): one long message, a small one, and the end");
   app.offers.function("sample.longest_trip", &longest_trip, "longest_trip(node, trips): to its process echo, in µs");
+  app.offers.function("sample.hold_workers", &hold_workers, "hold_workers(busy): all of them, from now on");
   app.offers.function("sample.throw", [](std::string text) -> std::int64_t { throw std::runtime_error(text); });
   app.offers.function("sample.wait",
                       [](troupe::process& self) -> troupe::task<> { co_await self.sleep(troupe::wait_forever); });

@@ -56,6 +56,16 @@ supervisor lingers(troupe::node&) {
       .stop_within(1h);
 }
 
+// As `troupe stop` asks for it.
+supervisor is_asked(troupe::node& n) {
+  spawn(n, [](process& self) -> task<> {
+    list why{value("asked by its test")};
+    auto asking = rpc::call_values(self, std::string(self.node().name()), "troupe.stop", value(std::move(why)));
+    static_cast<void>((co_await std::move(asking)).or_exit());
+  }).or_exit();
+  return lingers(n);
+}
+
 constexpr const char* secret_variables[] = {"TROUPE_COOKIE",   "RELEASE_COOKIE",        "NOTIFY_SOCKET",
                                             "WATCHDOG_USEC",   "WATCHDOG_PID",          "TROUPE_DAEMON",
                                             "TROUPE_READY_FD", "TROUPE__HELD__PASSWORD"};
@@ -78,6 +88,7 @@ TEST(ProgramRun, Main) {
               : which == "ask"     ? asks
               : which == "tell"    ? tells
               : which == "linger"  ? lingers
+              : which == "asked"   ? is_asked
                                    : plain;
   const char* stop = std::getenv("TROUPE_TEST_STOP");
   std::string limit = std::string("node.stop_within=") + (stop ? stop : "200ms");
@@ -188,6 +199,17 @@ TEST_F(Run, AWishThatArrivesTwiceIsOne) {
   }
 }
 
+// A tool that was heard and got no answer sends SIGTERM, five seconds later.
+TEST_F(Run, AToolsRequestAndTheFirstSignalAreOneWish) {
+  auto good = start("asked", "4s");
+  ASSERT_TRUE(good->wait_output("asked by its test")) << good->out() << good->err();
+  EXPECT_FALSE(good->wait_exit(2100ms));
+  good->signal(SIGTERM);
+  EXPECT_EQ(good->wait_exit(), 1);
+  EXPECT_NE(good->out().find("not everything ended in time"), std::string::npos) << good->out();
+  EXPECT_EQ(good->out().find("stopping now"), std::string::npos) << good->out();
+}
+
 TEST_F(Run, ALaterSignalEndsItAtOnce) {
   auto slow = start("linger", "1h");
   ASSERT_TRUE(slow->wait_output("ready")) << slow->out() << slow->err();
@@ -201,9 +223,10 @@ TEST_F(Run, ALaterSignalEndsItAtOnce) {
 
 TEST_F(Run, StopsWithinItsTimeWhateverHoldsAWorker) {
   auto held = start("compute", "2s");
-  ASSERT_TRUE(held->wait_output("ready")) << held->out() << held->err();
+  ASSERT_TRUE(held->wait_output("holds its worker")) << held->out() << held->err();
   const auto began = std::chrono::steady_clock::now();
   held->signal(SIGTERM);
+  EXPECT_TRUE(held->wait_output("the stop waits for a process that holds its worker")) << held->out();
   EXPECT_EQ(held->wait_exit(), 1);
   const auto took = std::chrono::steady_clock::now() - began;
   EXPECT_GE(took, 1900ms);

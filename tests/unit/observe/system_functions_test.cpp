@@ -163,7 +163,10 @@ TEST(SystemFunctions, NamesFunctionsAndMessages) {
 
 class remembering_stopper final : public detail::node_stopper {
  public:
-  void request_stop(std::string why) override { asked = std::move(why); }
+  duration request_stop(std::string why) override {
+    asked = std::move(why);
+    return 1500ms;
+  }
   std::string asked;
 };
 
@@ -189,7 +192,7 @@ TEST(SystemFunctions, StopAsksTheProgram) {
   auto made = std::make_unique<remembering_stopper>();
   auto& stopper = *made;
   lab.core().attach<detail::node_stopper>(std::move(made));
-  EXPECT_EQ(lab.call("troupe.stop", {"upgrade"}).or_exit(), value(true));
+  EXPECT_EQ(lab.call("troupe.stop", {"upgrade"}).or_exit(), value(1500)) << "milliseconds";
   EXPECT_EQ(stopper.asked, "upgrade");
 }
 

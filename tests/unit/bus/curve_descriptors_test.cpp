@@ -1,0 +1,96 @@
+// An encrypted listener in a program that has no descriptor left.
+#include <sys/resource.h>
+#include <sys/un.h>
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "unit/bus/hub_fixture.hpp"
+#include "unit/bus/raw_zmtp.hpp"
+
+namespace troupe::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+// As long as it lives no descriptor can be made.
+class no_descriptors {
+ public:
+  no_descriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const int lowest_free = ::dup(STDIN_FILENO);
+    ::close(lowest_free);
+    rlimit none = before_;
+    none.rlim_cur = static_cast<rlim_t>(lowest_free);
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  }
+  ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  no_descriptors(const no_descriptors&) = delete;
+  no_descriptors& operator=(const no_descriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+duration cpu_time() {
+  timespec used{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+// Whoever libzmq lets in by a descriptor that it catches is greeted first, and hung up on for saying nothing.
+bool is_hung_up(const tcp_socket& one) {
+  char greeting[64];
+  ssize_t got = 0;
+  do {
+    got = ::recv(one.fd(), greeting, sizeof greeting, MSG_DONTWAIT);
+  } while (got > 0);
+  return got == 0 || errno != EAGAIN;
+}
+
+class CurveDescriptors : public testing::Test {
+ protected:
+  bus::hub_options options(std::string_view name) {
+    auto out = world_.options(name, ++creations_);
+    out.security.cookie = "a7b2c6d3e5f4g2h3i4j5k6l7m2n3o4p5";
+    out.security.plain_text_allowed = plain_text::nowhere;
+    return out;
+  }
+
+  world world_{form::tcp};
+  temp_dir folder_;
+  std::uint64_t creations_ = 0;
+};
+
+#ifndef TROUPE_SANITIZED  // where no descriptor is free UBSan calls every object bad: it looks at one through a pipe
+TEST_F(CurveDescriptors, WhereNoneIsFreeItDoesNotSpinToolsGetInAndItRecovers) {
+  test_node a(options("a@host"));
+  const bus::endpoint far = a.listen(world_.address());
+  const bus::endpoint near = a.listen("ipc://" + (folder_ / "a").string());
+  std::vector<tcp_socket> waiting(60);
+  tcp_socket tool(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  {
+    const no_descriptors none;
+    for (const tcp_socket& one : waiting) ASSERT_TRUE(one.connect(far.port));
+    EXPECT_TRUE(world_.until([&] { return std::ranges::all_of(waiting, is_hung_up); }));
+    EXPECT_GT(a.drops("no_descriptor"), 0u);
+    EXPECT_TRUE(a.log.has("a connection cannot be accepted: no descriptor is free"));
+    const duration before = cpu_time();
+    const auto end = std::chrono::steady_clock::now() + 500ms;
+    EXPECT_TRUE(world_.until([&] { return std::chrono::steady_clock::now() >= end; }));
+    EXPECT_LT(cpu_time() - before, 200ms);
+    sockaddr_un at{};
+    at.sun_family = AF_UNIX;
+    near.host.copy(at.sun_path, sizeof at.sun_path - 1);
+    ASSERT_EQ(::connect(tool.fd(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+    EXPECT_TRUE(raw_zmtp(std::move(tool)).greet());
+  }
+  test_node friendly(options("friend@host"));
+  friendly.hub->dial(far);
+  EXPECT_TRUE(world_.until([&] { return friendly.events.first() != 0 && !a.events.ups().empty(); }));
+}
+#endif
+
+}  // namespace
+}  // namespace troupe::test
