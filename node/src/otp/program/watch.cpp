@@ -63,7 +63,6 @@ std::chrono::steady_clock::time_point after(duration add) {
   const auto now = std::chrono::steady_clock::now();
   return add > std::chrono::hours(24 * 365) ? std::chrono::steady_clock::time_point::max() : now + add;
 }
-};
 
 }  // namespace
 
