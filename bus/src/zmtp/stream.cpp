@@ -338,7 +338,7 @@ void stream::writable() {
     int number = 0;
     socklen_t size = sizeof number;
     ::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &number, &size);
-    if (number != 0) return fail(system_failure("nobody answers", number), spoke::nothing);
+    if (number != 0) return fail(error(errc::noconnection, std::generic_category().message(number)), spoke::nothing);
     want_writable(false);
     return connected();
   }
