@@ -11,6 +11,7 @@
 #include "dist/distribution.hpp"
 #include "runtime/core.hpp"
 #include "sim/run_hosts.hpp"
+#include "support/seeds.hpp"
 
 namespace troupe::test {
 namespace {
@@ -60,15 +61,8 @@ TEST_P(SimultaneousJoins, MakeAFullMesh) {
   }
 }
 
-std::vector<std::uint64_t> seeds() {
-  std::vector<std::uint64_t> out;
-  if (const char* wanted = std::getenv("TROUPE_SEED")) return {std::strtoull(wanted, nullptr, 10)};
-  const char* many = std::getenv("TROUPE_SEEDS");
-  for (std::uint64_t seed = 1; seed <= (many ? std::strtoull(many, nullptr, 10) : 15); ++seed) out.push_back(seed);
-  if (!many) out.insert(out.end(), {93, 107, 125, 163, 173});  // which have failed
-  return out;
-}
-INSTANTIATE_TEST_SUITE_P(Seeds, SimultaneousJoins, testing::ValuesIn(seeds()));
+INSTANTIATE_TEST_SUITE_P(Seeds, SimultaneousJoins,
+                         testing::ValuesIn(troupe::test::seeds(15, {93, 107, 125, 163, 173})));
 
 }  // namespace
 }  // namespace troupe::test

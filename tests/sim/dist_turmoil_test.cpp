@@ -12,6 +12,7 @@
 #include "dist/distribution.hpp"
 #include "runtime/core.hpp"
 #include "sim/run_hosts.hpp"
+#include "support/seeds.hpp"
 
 namespace troupe::test {
 namespace {
@@ -234,16 +235,7 @@ TEST_P(DistTurmoil, HoldsAndReplays) {
   }
 }
 
-// TROUPE_SEED=n: that one; TROUPE_SEEDS=n: so many instead of 50.
-std::vector<std::uint64_t> seeds() {
-  if (const char* one = std::getenv("TROUPE_SEED")) return {std::strtoull(one, nullptr, 10)};
-  const char* many = std::getenv("TROUPE_SEEDS");
-  std::vector<std::uint64_t> out(many ? std::strtoull(many, nullptr, 10) : 50);
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = i + 1;
-  return out;
-}
-
-INSTANTIATE_TEST_SUITE_P(Seeds, DistTurmoil, testing::ValuesIn(seeds()));
+INSTANTIATE_TEST_SUITE_P(Seeds, DistTurmoil, testing::ValuesIn(troupe::test::seeds(50)));
 
 }  // namespace
 }  // namespace troupe::test

@@ -15,6 +15,7 @@
 #include "global/group_service.hpp"
 #include "runtime/core.hpp"
 #include "sim/run_hosts.hpp"
+#include "support/seeds.hpp"
 
 namespace troupe::test {
 namespace {
@@ -254,14 +255,6 @@ TEST_P(GlobalGroups, AreEqualEverywhereAfterTheHeal) {
   EXPECT_EQ(first, turmoil(GetParam())) << "seed " << GetParam() << " does not replay";
 }
 
-std::vector<std::uint64_t> seeds() {
-  if (const char* one = std::getenv("TROUPE_SEED")) return {std::strtoull(one, nullptr, 10)};
-  const char* many = std::getenv("TROUPE_SEEDS");
-  std::vector<std::uint64_t> out;
-  for (std::uint64_t seed = 1; seed <= (many ? std::strtoull(many, nullptr, 10) : 50); ++seed) out.push_back(seed);
-  return out;
-}
-
 // The runs above are worth something only if changes do have to wait for a whole in them.
 TEST(GlobalGroupsWorth, NodesFallBehind) {
   fell_behind = 0;
@@ -269,7 +262,7 @@ TEST(GlobalGroupsWorth, NodesFallBehind) {
   EXPECT_GT(fell_behind, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, GlobalGroups, testing::ValuesIn(seeds()));
+INSTANTIATE_TEST_SUITE_P(Seeds, GlobalGroups, testing::ValuesIn(troupe::test::seeds(50)));
 
 }  // namespace
 }  // namespace troupe::test

@@ -16,6 +16,7 @@
 #include "global/service.hpp"
 #include "runtime/core.hpp"
 #include "sim/run_hosts.hpp"
+#include "support/seeds.hpp"
 
 namespace troupe::test {
 namespace {
@@ -370,19 +371,7 @@ TEST_P(GlobalTurmoil, HoldsAndReplays) {
   }
 }
 
-// TROUPE_SEED=n: that one; TROUPE_SEEDS=n: so many instead of 50.
-std::vector<std::uint64_t> seeds() {
-  if (const char* one = std::getenv("TROUPE_SEED")) return {std::strtoull(one, nullptr, 10)};
-  const char* many = std::getenv("TROUPE_SEEDS");
-  std::vector<std::uint64_t> out(many ? std::strtoull(many, nullptr, 10) : 50);
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = i + 1;
-  for (const std::uint64_t failed_once : {113u, 163u}) {
-    if (failed_once > out.size()) out.push_back(failed_once);
-  }
-  return out;
-}
-
-INSTANTIATE_TEST_SUITE_P(Seeds, GlobalTurmoil, testing::ValuesIn(seeds()));
+INSTANTIATE_TEST_SUITE_P(Seeds, GlobalTurmoil, testing::ValuesIn(troupe::test::seeds(50, {113, 163})));
 
 }  // namespace
 }  // namespace troupe::test
