@@ -1,4 +1,6 @@
 // Nodes that see others than this one: said in the log, and who they are is asked and answered.
+#include "global/views.hpp"
+
 #include <algorithm>
 #include <span>
 
@@ -6,15 +8,11 @@
 
 namespace troupe::internal {
 
-namespace {
-
 value names_of(const std::vector<std::string>& all) {
   list out;
   for (const std::string& name : all) out.emplace_back(name);
   return value(std::move(out));
 }
-
-}  // namespace
 
 void keeper::look_at_views() {
   const auto due = service_.with([&](global_service::state& s) { return s.views.turn(s.members, now()); });

@@ -4,18 +4,9 @@
 
 #include "dist/distribution.hpp"
 #include "global/service.hpp"
+#include "global/views.hpp"
 
 namespace troupe::internal {
-
-namespace {
-
-value names_of(const std::vector<std::string>& all) {
-  list out;
-  for (const std::string& name : all) out.emplace_back(name);
-  return value(std::move(out));
-}
-
-}  // namespace
 
 // What the connections are, and beside each peer whom it sees that this node does not, and the other way about.
 value network_info(detail::core& home) {
