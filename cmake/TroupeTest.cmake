@@ -90,10 +90,10 @@ function(troupe_test name)
     add_dependencies(${name} ${arg_DEPENDS})
   endif()
   if(arg_KIND STREQUAL unit OR arg_KIND STREQUAL sim)
-    if(NOT TARGET unit_and_sim)
-      add_custom_target(unit_and_sim)  # what `check --preset asan` and tsan build
+    if(NOT TARGET ${arg_KIND}_tests)
+      add_custom_target(${arg_KIND}_tests)  # what `check --preset asan` and tsan build
     endif()
-    add_dependencies(unit_and_sim ${name})
+    add_dependencies(${arg_KIND}_tests ${name})
   endif()
 
   # A list inside PROPERTIES is taken apart by CMake 3.25, and with it the properties that follow: each label and each

@@ -24,12 +24,13 @@ class Harm : public testing::TestWithParam<harmed_transport> {
  protected:
   static constexpr std::size_t at_once = 24;
   static constexpr auto tick = 100ms;  // libzmq's heartbeat, which met a broken connection, comes each four of them
+  static constexpr std::chrono::milliseconds patient = 10s;  // a handshake that nothing harms, on a loaded machine
 
-  bus::hub_options options(std::string_view name) {
+  bus::hub_options options(std::string_view name, std::chrono::milliseconds handshake = 400ms) {
     auto out = world_.options(name, ++creations_);
     out.security.cookie = "a7b2c6d3e5f4g2h3i4j5k6l7m2n3o4p5";
     if (GetParam().encrypted) out.security.plain_text_allowed = plain_text::nowhere;
-    out.limits.handshake = 400ms;
+    out.limits.handshake = handshake;
     out.limits.tick = tick;
     return out;
   }
@@ -48,6 +49,16 @@ class Harm : public testing::TestWithParam<harmed_transport> {
       const auto id = node.events.first();
       if (id != 0 && !answered()) static_cast<void>(node.hub->send(id, bytes_of("first words")));
     }
+    // What nothing harms may still take longer than a handshake may: it is dialled again.
+    [[nodiscard]] bool served() {
+      if (node.events.failed().size() > failures) {
+        ++failures;
+        node.hub->dial(relay.where());
+      }
+      speak();
+      return answered();
+    }
+    std::size_t failures = 0;
     [[nodiscard]] bool answered() const { return node.events.frame_count() > 0; }
     [[nodiscard]] bool over() const { return !node.events.failed().empty() || !node.events.downs().empty(); }
   };
@@ -79,7 +90,7 @@ TEST_P(Harm, EndsOneConnectionAndNothingElse) {
   std::size_t there = 0, back = 0;
   {
     session clean(where, {}, options("clean@host"));
-    ASSERT_TRUE(world_.until([&] { return clean.speak(), clean.answered(); }));
+    ASSERT_TRUE(world_.until([&] { return clean.served(); }));
     there = clean.relay.carried(true);
     back = clean.relay.carried(false);
   }
@@ -108,24 +119,24 @@ TEST_P(Harm, EndsOneConnectionAndNothingElse) {
   const auto later = std::chrono::steady_clock::now() + 12 * tick;
   ASSERT_TRUE(world_.until([&] { return std::chrono::steady_clock::now() > later; }));
   session last(where, {}, options("last@host"));
-  EXPECT_TRUE(world_.until([&] { return last.speak(), last.answered(); }));
+  EXPECT_TRUE(world_.until([&] { return last.served(); }));
 }
 
 // A message whose proof is broken, long after the handshake.
 TEST_P(Harm, OfALaterMessageIsSeenOnBothSidesWithinATick) {
   if (!GetParam().encrypted) return;  // plain text has no proof of its own
-  test_node a(options("a@host"));
+  test_node a(options("a@host", patient));
   const auto where = a.listen(world_.address());
   for (const bool to_listener : {true, false}) {
     std::size_t length = 0;
     {
-      session clean(where, {}, options("clean@host"));
+      session clean(where, {}, options("clean@host", patient));
       ASSERT_TRUE(world_.until([&] { return clean.node.events.first() != 0; }));
       length = clean.relay.carried(to_listener);
     }
     ASSERT_TRUE(world_.until([&] { return a.events.downs().size() == a.events.ups().size(); }));
     const std::size_t before = a.events.ups().size();
-    session harmed(where, {harm::flip, to_listener, length + 60}, options("b@host"));
+    session harmed(where, {harm::flip, to_listener, length + 60}, options("b@host", patient));
     ASSERT_TRUE(world_.until([&] { return a.events.ups().size() > before && harmed.node.events.first() != 0; }));
     test_node& from = to_listener ? harmed.node : a;
     const auto id = to_listener ? harmed.node.events.first() : a.events.last();
