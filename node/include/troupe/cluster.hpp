@@ -117,6 +117,15 @@ struct asked_node {
   std::string name;
   std::source_location where;
 };
+// The same with names of many.
+struct asked_nodes {
+  asked_nodes(std::vector<std::string> nodes, std::source_location place = std::source_location::current())
+      : names(std::move(nodes)), where(place) {}
+  asked_nodes(std::initializer_list<std::string> nodes, std::source_location place = std::source_location::current())
+      : names(nodes), where(place) {}
+  std::vector<std::string> names;
+  std::source_location where;
+};
 
 }  // namespace detail
 

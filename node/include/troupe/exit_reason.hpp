@@ -34,6 +34,10 @@ class exit_reason {
   // normal, shutdown or {"shutdown", x}: no crash report, and a transient child is not restarted.
   [[nodiscard]] bool is_planned() const noexcept { return is("normal") || is("shutdown"); }
   [[nodiscard]] std::string text() const { return term_.print(); }
+  template <class Meter>
+  [[nodiscard]] std::size_t troupe_heap(Meter& meter) const noexcept {  // see heap_bytes.hpp
+    return meter.bytes_of(term_);
+  }
 
   friend bool operator==(const exit_reason& a, const exit_reason& b) noexcept { return a.term_ == b.term_; }
 

@@ -12,6 +12,7 @@
 
 #include <troupe/codec.hpp>
 #include <troupe/exit_reason.hpp>
+#include <troupe/heap_bytes.hpp>
 #include <troupe/wire.hpp>
 
 // One line inside a struct makes it a message:
@@ -61,7 +62,8 @@ struct message_type {
   std::uint32_t size = 0;
   void (*destroy)(void* payload) noexcept = nullptr;
   void (*encode)(const void* payload, writer& w) = nullptr;
-  bool inside_node = false;  // it holds what does not travel
+  bool inside_node = false;                                     // it holds what does not travel
+  std::size_t (*heap)(const void* payload) noexcept = nullptr;  // bytes besides its own; null: always none
 };
 
 template <class T>
@@ -71,6 +73,15 @@ void destroy_payload(void* payload) noexcept {
 template <class T>
 void encode_payload(const void* payload, writer& w) {
   whole<T>::put(w, *static_cast<const T*>(payload));
+}
+template <class T>
+std::size_t heap_of_payload(const void* payload) noexcept {
+  return heap_bytes(*static_cast<const T*>(payload));
+}
+template <class T>
+constexpr auto weigher_of() -> std::size_t (*)(const void*) noexcept {
+  if constexpr (std::is_trivially_destructible_v<T>) return nullptr;
+  else return &heap_of_payload<T>;
 }
 template <class T>
 constexpr std::string_view tag_of() {
@@ -83,10 +94,10 @@ constexpr auto encoder_of() -> void (*)(const void*, writer&) {
   else return nullptr;  // what only the runtime sees
 }
 template <class T>
-inline constexpr message_type type_of{tag_of<T>(), sizeof(T), &destroy_payload<T>, encoder_of<T>(),
-                                      requires {typename T::troupe_inside_node;
-}  // namespace detail
-};  // namespace troupe
+concept stays_inside = requires { typename T::troupe_inside_node; };
+template <class T>
+inline constexpr message_type type_of{tag_of<T>(),     sizeof(T),       &destroy_payload<T>,
+                                      encoder_of<T>(), stays_inside<T>, weigher_of<T>()};
 
 // Still in msgpack, as it came from another node; converted at the first look. A long message keeps the buffer that it
 // came in, a short one lies behind this, in the same block.
@@ -127,14 +138,15 @@ struct envelope {
   signal kind = signal::message;
   bool replied = false;  // of a call: nobody waits any more
   std::uint8_t hops = 0;
-  std::uint32_t bytes = 0;  // of the whole block
+  std::uint8_t block = 0;   // its own size in steps of the pool; what is longer than the pool's blocks has one more
+  std::uint32_t bytes = 0;  // with all that its content holds, as it was when it was last sent
   void* operator new(std::size_t, void* at) noexcept { return at; }
   [[nodiscard]] void* payload() noexcept { return this + 1; }
   [[nodiscard]] const void* payload() const noexcept { return this + 1; }
 };
 static_assert(sizeof(envelope) % alignof(std::max_align_t) == 0);
 
-[[nodiscard]] envelope* allocate_envelope(std::size_t payload_bytes);  // uninitialised header but for `bytes`
+[[nodiscard]] envelope* allocate_envelope(std::size_t payload_bytes);  // uninitialised header but for its size
 void release_envelope(envelope* e) noexcept;                           // destroys the payload, frees the block
 
 template <class T, class... Args>
@@ -198,6 +210,10 @@ struct down {
   down() = default;
   down(ref monitor_given, pid process_given, exit_reason reason_given)
       : monitor(monitor_given), process(process_given), reason(std::move(reason_given)) {}
+  template <class Meter>
+  [[nodiscard]] std::size_t troupe_heap(Meter& meter) const noexcept {
+    return meter.bytes_of(name) + meter.bytes_of(node) + meter.bytes_of(reason);
+  }
   ref monitor;
   pid process;
   std::string name, node;  // how the monitor was asked for; empty when by pid
@@ -210,6 +226,10 @@ struct exit_message {
   static constexpr std::string_view troupe_first_word = "EXIT";
   exit_message() = default;
   exit_message(pid from_given, exit_reason reason_given) : from(from_given), reason(std::move(reason_given)) {}
+  template <class Meter>
+  [[nodiscard]] std::size_t troupe_heap(Meter& meter) const noexcept {
+    return meter.bytes_of(reason);
+  }
   pid from;
   exit_reason reason;
 };

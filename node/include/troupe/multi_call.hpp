@@ -43,8 +43,9 @@ struct node_reply {
 // All are asked at once, one deadline holds for all; late replies are dropped.
 template <class R = value>
 [[nodiscard]] task<std::vector<node_reply<R>>> gather_replies(process& self, std::vector<std::string> nodes,
-                                                              std::vector<rpc::pending<R>> calls, duration limit) {
-  auto gathering = rpc::gather<R>(self, std::move(calls), limit);
+                                                              std::vector<rpc::pending<R>> calls, duration limit,
+                                                              std::source_location where) {
+  auto gathering = rpc::gather<R>(self, std::move(calls), limit, where);
   auto got = co_await std::move(gathering);
   std::vector<node_reply<R>> out;
   for (std::size_t i = 0; i < got.size(); ++i) out.emplace_back(std::move(nodes[i]), std::move(got[i]));
@@ -53,13 +54,14 @@ template <class R = value>
 
 template <class R = value, sendable Request>
   requires await_safe<Request>
-[[nodiscard]] task<std::vector<node_reply<R>>> multi_call(process& self, std::vector<std::string> nodes,
-                                                          const std::string& name, Request&& request,
-                                                          duration limit = default_call_time) {
+[[nodiscard]] task<std::vector<node_reply<R>>> multi_call(
+    process& self, std::vector<std::string> nodes, const std::string& name, Request&& request,
+    duration limit = default_call_time, std::source_location where = std::source_location::current()) {
   const value content = message(std::forward<Request>(request)).to_value();
   std::vector<rpc::pending<R>> calls;
-  for (const std::string& node : nodes) calls.emplace_back(self, detail::begin_server_call(self, node, name, content));
-  return gather_replies<R>(self, std::move(nodes), std::move(calls), limit);
+  for (const std::string& node : nodes)
+    calls.emplace_back(self, detail::begin_server_call(self, node, name, content), where);
+  return gather_replies<R>(self, std::move(nodes), std::move(calls), limit, where);
 }
 
 }  // namespace troupe

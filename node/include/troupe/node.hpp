@@ -55,7 +55,8 @@ struct node_options {
   catalogue offers;
   unsigned workers = 0;  // 0: cores - 1, at least two
   std::size_t max_processes = 1u << 22;
-  std::size_t mailbox_limit = 0;  // messages; 0: unbounded but counted
+  std::size_t mailbox_limit = 0;  // messages that wait for a process; 0: unbounded but counted
+  std::size_t mailbox_bytes = 0;  // and their bytes
   limits wire;
   // A process that holds its worker longer is reported in the log while it does, with pid, name and entry. 0: never.
   duration stall_after = std::chrono::milliseconds(100);

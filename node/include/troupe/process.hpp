@@ -63,6 +63,7 @@ struct wait_state {
   bool (*match)(wait_state& self, envelope& candidate) = nullptr;
   bool takes_messages = true;
   bool may_expire = true;      // false: only what it waits for ends it, no interrupt
+  bool for_credit = false;     // until the nodes that hold this process take what it sent
   std::uint64_t reply_id = 0;  // wait for this reply (or `resume`) instead of a message
   time_point deadline = time_point::max();
   std::coroutine_handle<> resume{};
@@ -220,6 +221,10 @@ class process : public detail::runnable {
     return receive_if_awaiter<std::decay_t<Predicate>>(*this, std::forward<Predicate>(predicate), limit, where);
   }
   [[nodiscard]] std::size_t waiting_messages() const noexcept;
+  [[nodiscard]] std::size_t waiting_bytes() const noexcept;  // of them, with all that they hold
+  // What this process takes while it does not come to read: messages that find so many, or so many bytes, waiting are
+  // refused and counted, calls answered overloaded. 0: no limit. As `mailbox_limit` and `mailbox_bytes` of its spawn.
+  void limit_mailbox(std::size_t messages, std::size_t bytes) noexcept;
   // Answers a call. The caller may be gone: then nothing happens.
   template <class Reply>
   void reply(message& call, Reply&& content) {
@@ -303,10 +308,11 @@ class process : public detail::runnable {
   std::atomic<std::uint64_t> reductions_{0};
   std::atomic<std::uint32_t> generation_{0};
   std::uint32_t index_ = 0;
-  // Messages of this life: waiting are those that arrived and were not taken. Two counts, because many threads write
-  // the first, but one at a time the second.
-  std::atomic<std::uint32_t> arrived_{0};
-  std::atomic<std::uint32_t> taken_{0};
+  // Messages of this life and their bytes (process_private::weight): waiting are those that arrived and were not taken.
+  // Two counts, because many threads write the first, but one at a time the second.
+  std::atomic<std::uint64_t> arrived_{0};
+  std::atomic<std::uint64_t> taken_{0};
+  std::atomic<std::uint64_t> mailbox_bytes_{0};
   std::atomic<std::uint32_t> mailbox_limit_{0};
   std::atomic<std::uint32_t> memory_{0};
   std::int32_t budget_ = 0;

@@ -140,11 +140,14 @@ class [[nodiscard]] pending_awaiter : private detail::wait_state {
 template <class R = value>
 class [[nodiscard]] pending {
  public:
-  pending(process& self, std::shared_ptr<detail::pending_call> call) : self_(&self), call_(std::move(call)) {}
+  // `begun`: the line that began it, for what tells of a wait that names no line of its own.
+  pending(process& self, std::shared_ptr<detail::pending_call> call, std::source_location begun)
+      : self_(&self), call_(std::move(call)), begun_(begun) {}
   pending(pending&&) noexcept = default;
   pending& operator=(pending&& other) noexcept {
     std::swap(self_, other.self_);
     std::swap(call_, other.call_);
+    std::swap(begun_, other.begun_);
     return *this;
   }
   ~pending() {
@@ -156,29 +159,31 @@ class [[nodiscard]] pending {
                                           std::source_location where = std::source_location::current()) & {
     return pending_awaiter<R>(*self_, *call_, limit, where);
   }
-  pending_awaiter<R> operator co_await() & { return within(default_call_time); }
+  pending_awaiter<R> operator co_await() & { return within(default_call_time, begun_); }
 
  private:
   process* self_;
   std::shared_ptr<detail::pending_call> call_;
+  std::source_location begun_;
 };
 
 // Begins the call and returns at once; others may follow before it is awaited.
 template <class R = value, detail::rpc_argument... Args>
-[[nodiscard]] pending<R> async(process& self, std::string node, std::string function, Args&&... args) {
-  return pending<R>(
-      self, detail::begin_pending(self, detail::remote_request(detail::remote_request::kind::rpc, std::move(node),
-                                                               std::move(function), detail::argument_list(args...))));
+[[nodiscard]] pending<R> async(process& self, detail::asked_node node, std::string function, Args&&... args) {
+  detail::remote_request what(detail::remote_request::kind::rpc, std::move(node.name), std::move(function),
+                              detail::argument_list(args...));
+  return pending<R>(self, detail::begin_pending(self, std::move(what)), node.where);
 }
 
 template <class R>
-task<std::vector<result<R>>> gather(process& self, std::vector<pending<R>> calls, duration limit) {
+task<std::vector<result<R>>> gather(process& self, std::vector<pending<R>> calls, duration limit,
+                                    std::source_location where) {
   std::vector<result<R>> out;
   out.reserve(calls.size());
   const time_point until = detail::wait_deadline(self, limit);
   for (pending<R>& one : calls) {
     const duration left = until == time_point::max() ? wait_forever : std::max(duration::zero(), until - self.now());
-    auto got = co_await one.within(left);
+    auto got = co_await one.within(left, where);
     out.push_back(std::move(got));
   }
   co_return out;
@@ -188,7 +193,7 @@ task<std::vector<result<R>>> gather(process& self, std::vector<pending<R>> calls
 template <class R>
 class [[nodiscard]] multicall_awaitable {
  public:
-  multicall_awaitable(process& self, std::vector<std::string> nodes, std::string function, value arguments)
+  multicall_awaitable(process& self, detail::asked_nodes nodes, std::string function, value arguments)
       : self_(self), nodes_(std::move(nodes)), function_(std::move(function)), arguments_(std::move(arguments)) {}
 
   multicall_awaitable&& within(duration limit) && {
@@ -197,19 +202,18 @@ class [[nodiscard]] multicall_awaitable {
   }
   auto operator co_await() && {
     std::vector<pending<R>> calls;
-    calls.reserve(nodes_.size());
-    for (std::string& node : nodes_) {
-      calls.emplace_back(
-          self_, detail::begin_pending(self_, detail::remote_request(detail::remote_request::kind::rpc, std::move(node),
-                                                                     function_, arguments_)));
+    calls.reserve(nodes_.names.size());
+    for (std::string& node : nodes_.names) {
+      detail::remote_request what(detail::remote_request::kind::rpc, std::move(node), function_, arguments_);
+      calls.emplace_back(self_, detail::begin_pending(self_, std::move(what)), nodes_.where);
     }
-    running_ = gather<R>(self_, std::move(calls), limit_);
+    running_ = gather<R>(self_, std::move(calls), limit_, nodes_.where);
     return std::move(running_).operator co_await();
   }
 
  private:
   process& self_;
-  std::vector<std::string> nodes_;
+  detail::asked_nodes nodes_;
   std::string function_;
   value arguments_;
   duration limit_ = default_call_time;
@@ -217,7 +221,7 @@ class [[nodiscard]] multicall_awaitable {
 };
 
 template <class R = value, detail::rpc_argument... Args>
-[[nodiscard]] multicall_awaitable<R> multicall(process& self, std::vector<std::string> nodes, std::string function,
+[[nodiscard]] multicall_awaitable<R> multicall(process& self, detail::asked_nodes nodes, std::string function,
                                                Args&&... args) {
   return multicall_awaitable<R>(self, std::move(nodes), std::move(function), detail::argument_list(args...));
 }

@@ -62,7 +62,8 @@ struct server_options {
   // Registered before the state is made. Of a global name that another process has, the start answers
   // `already_started` with that process, on whatever node it is.
   name_of_server name;
-  std::size_t mailbox_limit = 0;                     // 0: the node's default
+  std::size_t mailbox_limit = 0;                     // messages; 0: the node's default
+  std::size_t mailbox_bytes = 0;                     // 0: the node's default
   duration start_within = std::chrono::seconds(30);  // for init; then the server is killed and the start has failed
   pid group_leader;                                  // empty: the starter's
   bool replace_state = false;                        // sys.replace_state is allowed: for maintenance and debugging
@@ -147,6 +148,7 @@ result<spawned> spawn_server(core& where, process* parent, const server_options&
   spawning.monitor = monitored;
   spawning.group_leader = options.group_leader;
   spawning.mailbox_limit = options.mailbox_limit;
+  spawning.mailbox_bytes = options.mailbox_bytes;
   spawning.entry = entry_of<State>();
   return spawn_in(where, parent, std::move(spawning), &server_body<State, std::decay_t<Args>...>, how,
                   std::forward<Args>(args)...);

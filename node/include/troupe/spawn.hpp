@@ -19,6 +19,7 @@ struct spawn_options {
   bool monitor = false;           // by the spawner: only with a process
   pid group_leader;               // empty: the spawner's, or the node's
   std::size_t mailbox_limit = 0;  // 0: the node's default; messages beyond are refused and counted
+  std::size_t mailbox_bytes = 0;  // the same in bytes: messages that find so many waiting are refused
   const char* entry = nullptr;    // what ps shows as its initial function; a literal. "process" when not said
 };
 

@@ -166,6 +166,8 @@ const config_schema& node_config_schema() {
     keys.integer("node.workers", 0, "threads that run processes; 0: one less than cores, at least 2").between(0, 1024);
     keys.integer("node.max_processes", 1 << 22, "most processes at a time").between(16, 1 << 28);
     keys.integer("node.mailbox_limit", 0, "most waiting messages of a process; 0: no limit").at_least(0);
+    keys.integer("node.mailbox_bytes", 0, "a process with so many bytes waiting takes no more; 0: no limit")
+        .at_least(0);
     keys.time("node.stall_after", 100ms, "a process that holds its worker longer is reported while it does; 0s: never")
         .between(0s, 1h);
     keys.time("node.stop_within", 30s, "deadline of an orderly stop; what has not ended then is killed")

@@ -171,6 +171,7 @@ result<node_options> options_from(application& app, const config& values, std::o
   out.workers = required<unsigned>(values, "node.workers");
   out.max_processes = required<std::size_t>(values, "node.max_processes");
   out.mailbox_limit = required<std::size_t>(values, "node.mailbox_limit");
+  out.mailbox_bytes = required<std::size_t>(values, "node.mailbox_bytes");
   out.stall_after = required<duration>(values, "node.stall_after");
   out.application = app.name;
   out.version = app.version;

@@ -5,6 +5,7 @@
 #include "dist/async.hpp"
 
 #include "runtime/core.hpp"
+#include "runtime/place.hpp"
 
 namespace troupe::detail {
 
@@ -179,8 +180,7 @@ std::optional<result<message>> take_if_there(pending_call& call, wait_state& wai
 
 result<message> take_pending(pending_call& call, wait_state& wait) {
   if (auto got = take_if_there(call, wait)) return std::move(*got);
-  return error(errc::timeout, call.name + " did not answer in time; " + timeout_error(wait).text())
-      .set_maybe_executed(true);
+  return error(errc::timeout, call.name + " did not answer in time" + at_place(wait.where)).set_maybe_executed(true);
 }
 
 }  // namespace troupe::detail

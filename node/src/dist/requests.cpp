@@ -5,6 +5,7 @@
 
 #include "dist/distribution.hpp"
 #include "dist/serving.hpp"
+#include "runtime/place.hpp"
 #include "runtime/remote_support.hpp"
 
 namespace troupe {
@@ -106,9 +107,8 @@ error request_failure(process& self, remote_request& what, envelope* reply, cons
   if (!is_here(self, what.node)) {
     if (auto* network = self.core().find<distribution>()) network->abandon(what.node, self.id(), wait.reply_id);
   }
-  error late = timeout_error(wait);
   const std::string asked = what.what == kind::connect ? what.node : what.entry + " on " + what.node;
-  return error(errc::timeout, asked + " did not answer in time; " + late.text())
+  return error(errc::timeout, asked + " did not answer in time" + at_place(wait.where))
       .set_maybe_executed(what.what != kind::connect);
 }
 

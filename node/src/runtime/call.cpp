@@ -1,5 +1,6 @@
 #include <troupe/call.hpp>
 
+#include "runtime/place.hpp"
 #include "runtime/process_private.hpp"
 
 namespace troupe::detail {
@@ -33,8 +34,8 @@ error reply_failure(envelope* reply, const call_wait& wait) {
     }
     return {errc::bad_message, "an answer that is none"};
   }
-  error late = timeout_error(wait);
-  return error(errc::timeout, wait.to.text() + " did not answer in time; " + late.text()).set_maybe_executed(true);
+  return error(errc::timeout, wait.to.text() + " did not answer in time" + at_place(wait.where))
+      .set_maybe_executed(true);
 }
 
 }  // namespace troupe::detail

@@ -11,7 +11,7 @@
 
 namespace troupe::detail {
 
-static_assert(sizeof(process) <= 168, "a process's control block has grown: what few need belongs into cold_part");
+static_assert(sizeof(process) <= 184, "a process's control block has grown: what few need belongs into cold_part");
 
 struct core::segment {
   alignas(64) std::byte memory[segment_size * sizeof(process)];
@@ -97,11 +97,9 @@ result<process*> core::take_slot() {
   return p;
 }
 
-void core::open_slot(process& p, pid leader, std::size_t mailbox_limit, bool by_thread) noexcept {
+void core::open_slot(process& p, pid leader, bool by_thread) noexcept {
   using priv = process_private;
   priv::leader(p) = leader;
-  priv::limit(p).store(static_cast<std::uint32_t>(std::min<std::size_t>(mailbox_limit, UINT32_MAX)),
-                       std::memory_order_relaxed);
   priv::clear_count(p);
   priv::reductions(p).store(0, std::memory_order_relaxed);
   priv::status(p).store(static_cast<std::uint8_t>(process_status::waiting), std::memory_order_relaxed);
@@ -185,7 +183,7 @@ process_summary process_private::summary(const process& p, const node_life* life
   out.queued = p.waiting_messages();
   // Below nothing for a frame that one process made and another destroyed.
   const auto frames = static_cast<std::int32_t>(p.memory_.load(std::memory_order_relaxed));
-  out.memory = sizeof(process) + static_cast<std::size_t>(std::max(frames, 0));
+  out.memory = sizeof(process) + static_cast<std::size_t>(std::max(frames, 0)) + p.waiting_bytes();
   out.reductions = p.reductions_.load(std::memory_order_relaxed);
   return out;
 }
@@ -221,12 +219,41 @@ process_details core::details(process& self, std::size_t message_limit) {
       out.monitors.emplace_back(ref(self.core().life(), id), entry.name.empty() ? entry.target.text() : entry.name);
     }
     for (const auto& watcher : cold->watchers) out.monitored_by.push_back(watcher.first);
+    if (cold->aside) cold->aside->show(out.messages, message_limit);
   }
   for (envelope* e = process_private::first(self); e && out.messages.size() < message_limit; e = e->next) {
     out.messages.push_back(envelope_value(*e));
   }
   return out;
 }
+
+void core::shows_too(process& self, set_aside* aside) { process_private::cold(self).aside = aside; }
+
+namespace {
+
+// Any interrupt and the deadline end it, as the last of the nodes that hold this process does.
+class [[nodiscard]] credit_awaiter : private wait_state {
+ public:
+  credit_awaiter(process& self, time_point until) : self_(self) {
+    takes_messages = false;
+    for_credit = true;
+    deadline = until;
+    where = std::source_location::current();
+  }
+  bool await_ready() const noexcept { return !core::is_held(self_); }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> caller) {
+    begin_wait(self_, *this, caller);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  process& self_;
+};
+
+}  // namespace
+
+task<> core::take_credit(process& self, time_point deadline) { co_await credit_awaiter(self, deadline); }
 
 bool core::set_trace(pid p, std::uint8_t flags) {
   if (!exists(p)) return false;

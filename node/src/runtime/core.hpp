@@ -82,6 +82,16 @@ struct process_summary {
   std::uint64_t reductions = 0;
 };
 
+// Where a process keeps messages that it has looked at and put aside (a Lua state): they still wait. Asked on the
+// process's own thread.
+class set_aside {
+ public:
+  virtual void show(list& messages, std::size_t most) const = 0;  // oldest first
+
+ protected:
+  ~set_aside() = default;
+};
+
 // Asked of the process itself, which fills it at its next turn.
 struct process_details {
   process_summary summary;
@@ -166,10 +176,9 @@ class core {
   [[nodiscard]] std::optional<process_summary> summary(pid p) const;
   // A control block, not yet reachable by its pid. errc: system_limit, shutting_down.
   [[nodiscard]] result<process*> take_slot();
-  void open_slot(process& p, pid leader, std::size_t mailbox_limit,
-                 bool by_thread = false) noexcept;  // its mailbox accepts from here on
-  void abandon_slot(process& p) noexcept;           // never opened
-  void retire(process& p);                          // opened, its mailbox closed again: the last act of its own thread
+  void open_slot(process& p, pid leader, bool by_thread = false) noexcept;  // its mailbox accepts from here on
+  void abandon_slot(process& p) noexcept;                                   // never opened
+  void retire(process& p);  // opened, its mailbox closed again: the last act of its own thread
   // Runs `look` in the process at its next turn, on its thread. False, and `look` is gone unrun, when it has ended.
   bool inspect(pid p, std::move_only_function<void(process&)> look);
   [[nodiscard]] static process_details details(process& self, std::size_t message_limit);  // inside `inspect`
@@ -180,6 +189,13 @@ class core {
   static void expire_wait(process& self) noexcept {
     if (self.wait_ && self.wait_->may_expire) self.wait_->timed_out = true;
   }
+  // The messages that `self` has put aside are shown too; null: it keeps none any more.
+  static void shows_too(process& self, set_aside* aside);
+  // A slow node holds it: `take_credit` waits, until `deadline` at most, until it does not. `let_go`: it goes on
+  // whatever still waits to leave.
+  [[nodiscard]] static bool is_held(const process& self) noexcept { return self.held_ != 0; }
+  [[nodiscard]] static task<> take_credit(process& self, time_point deadline);
+  static void let_go(process& self) noexcept { self.held_ = 0; }
 
   // -- names
   result<void> register_name(pid p, std::string_view name);

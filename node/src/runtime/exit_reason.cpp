@@ -1,14 +1,14 @@
 #include <troupe/exit_reason.hpp>
 
+#include "runtime/place.hpp"
+
 namespace troupe {
 
 exit_reason::exit_reason(const error& cause) : term_(list_of({value(cause.name()), value(cause.text())})) {}
 
 exit_reason::exit_reason(const error& cause, const std::source_location& where) : exit_reason(cause) {
-  std::string_view file = where.file_name();
-  if (file.empty()) return;
-  if (auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
-  term_.items()->emplace_back(std::string(file) + ":" + std::to_string(where.line()));
+  const std::string place = detail::at_place(where);
+  if (!place.empty()) term_.items()->emplace_back(place.substr(std::string_view(" at ").size()));
 }
 
 exit_reason exit_reason::exception(std::string_view type, std::string_view text, std::string_view place) {

@@ -117,7 +117,8 @@ result<std::unique_ptr<handle>> node::make_handle() {
   process& self = **slot;
   process_private::cold(self).port = &made->port;
   process_private::entry(self).store("thread", std::memory_order_relaxed);
-  core_->open_slot(self, core_->default_leader(), 0, true);
+  self.limit_mailbox(0, 0);
+  core_->open_slot(self, core_->default_leader(), true);
   (void)made->mark_waiting();
   return std::unique_ptr<handle>(new handle(std::move(made)));
 }

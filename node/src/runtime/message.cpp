@@ -4,10 +4,14 @@
 
 #include "runtime/process_private.hpp"
 #include "sched/long_buffers.hpp"
+#include "sched/trim.hpp"
 
 namespace troupe {
 namespace detail {
 namespace {
+
+constexpr std::size_t past_pool = internal::pool_limit + internal::pool_step;
+static_assert(past_pool / internal::pool_step <= UINT8_MAX);
 
 void encode_wire_payload(const void* payload, writer& w) {
   value content;
@@ -61,21 +65,29 @@ void answer_dropped_call(envelope& e) noexcept {
   }
 }
 
+std::size_t heap_of_wire_payload(const void* payload) noexcept {
+  const auto* content = static_cast<const wire_payload*>(payload);
+  return content->data.empty() ? content->content.size() : content->data.capacity();
+}
+
 }  // namespace
 
-const message_type wire_type{{}, sizeof(wire_payload), &destroy_wire_payload, &encode_wire_payload};
+const message_type wire_type{{},    sizeof(wire_payload), &destroy_wire_payload, &encode_wire_payload,
+                             false, &heap_of_wire_payload};
 
 envelope* allocate_envelope(std::size_t payload_bytes) {
-  std::size_t bytes = sizeof(envelope) + payload_bytes;
+  const std::size_t bytes = sizeof(envelope) + payload_bytes;
   auto* e = ::new (internal::pool_take(bytes)) envelope;
-  e->bytes = static_cast<std::uint32_t>(bytes);
+  e->block = static_cast<std::uint8_t>(std::min(internal::pool_size(bytes), past_pool) / internal::pool_step);
+  e->bytes = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, UINT32_MAX));
   return e;
 }
 
 void release_envelope(envelope* e) noexcept {
   if (e->kind == signal::call && !e->replied) answer_dropped_call(*e);
   if (e->type) e->type->destroy(e->payload());
-  internal::pool_give(e, e->bytes);
+  if (e->bytes > internal::pool_limit) internal::note_freed(e->bytes);
+  internal::pool_give(e, e->block * internal::pool_step);
 }
 
 envelope* make_signal(signal kind) {

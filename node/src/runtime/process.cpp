@@ -3,6 +3,7 @@
 #include <troupe/io.hpp>
 #include <troupe/node.hpp>
 
+#include "runtime/place.hpp"
 #include "runtime/process_private.hpp"
 
 namespace troupe {
@@ -90,11 +91,20 @@ void process::reply_error(message& call, error why) {
 }
 
 std::size_t process::waiting_messages() const noexcept {
-  // What is taken is counted at once, what arrives a moment after its push: the difference may be below zero.
-  const std::uint32_t woken = status_.load(std::memory_order_relaxed) & process_private::woken_by_message ? 1 : 0;
-  const std::uint32_t taken = taken_.load(std::memory_order_relaxed);
-  const auto count = static_cast<std::int32_t>(arrived_.load(std::memory_order_relaxed) + woken - taken);
+  const std::int64_t woken = status_.load(std::memory_order_relaxed) & process_private::woken_by_message ? 1 : 0;
+  const std::int64_t count = process_private::messages_in(process_private::load(*this)) + woken;
   return count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+std::size_t process::waiting_bytes() const noexcept {
+  const std::int64_t bytes = process_private::bytes_in(process_private::load(*this));
+  return bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+}
+
+void process::limit_mailbox(std::size_t messages, std::size_t bytes) noexcept {
+  mailbox_limit_.store(static_cast<std::uint32_t>(std::min<std::size_t>(messages, UINT32_MAX)),
+                       std::memory_order_relaxed);
+  mailbox_bytes_.store(bytes, std::memory_order_relaxed);
 }
 
 // -- links and monitors
@@ -151,7 +161,7 @@ void process::demonitor(ref monitor) {
       (before ? before->next : first_) = e->next;
       if (last_ == e) last_ = before;
       if (scanned_ == e) scanned_ = before;
-      process_private::count_taken(*this);
+      process_private::count_taken(*this, *e);
       detail::release_envelope(e);
       return;
     }
@@ -278,11 +288,28 @@ void begin_wait(process& self, wait_state& wait, std::coroutine_handle<> caller)
   }
 }
 
-error timeout_error(const wait_state& wait) {
-  std::string_view file = wait.where.file_name();
-  if (auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
-  return {errc::timeout, "nothing came in time at " + std::string(file) + ":" + std::to_string(wait.where.line())};
+namespace {
+
+// This tree's sources, by where this file is among them; a public header wherever it was installed.
+bool is_ours(std::string_view file) {
+  static const std::string sources = [] {
+    const std::string here = std::source_location::current().file_name();
+    return here.substr(0, here.rfind("runtime/process.cpp"));
+  }();
+  if (!sources.empty() && file.starts_with(sources)) return true;
+  return file.ends_with(".hpp") && file.find("include/troupe/") != file.npos;
 }
+
+}  // namespace
+
+std::string at_place(const std::source_location& where) {
+  std::string_view file = where.file_name();
+  if (file.empty() || is_ours(file)) return {};
+  if (auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
+  return " at " + std::string(file) + ":" + std::to_string(where.line());
+}
+
+error timeout_error(const wait_state& wait) { return {errc::timeout, "nothing came in time" + at_place(wait.where)}; }
 
 }  // namespace detail
 }  // namespace troupe

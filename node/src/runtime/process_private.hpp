@@ -54,6 +54,7 @@ struct cold_part {
   // Calls destroyed unanswered in this slice: answered when it is known whether the process ends with them.
   std::vector<std::pair<pid, std::uint64_t>> dropped;
   std::optional<exit_reason> doom;  // set: the process must end and is never resumed again
+  set_aside* aside = nullptr;       // see there
   thread_port* port = nullptr;
 };
 
@@ -92,12 +93,32 @@ struct process_private {
 
   // -- from any thread
   [[nodiscard]] static push_outcome push(process& p, std::uint32_t generation, envelope* e) noexcept;
-  static void make_runnable(process& p, bool by_message) noexcept;
+  static void make_runnable(process& p, std::uint64_t by_message) noexcept;  // its weight; 0: by another signal
+  // What a message and its bytes add to the counts of its mailbox: one in the upper 28 bits, its bytes in steps of 16
+  // in the others. Of a difference of two counts, which may be below zero for a moment, both are signed.
+  static constexpr unsigned count_shift = 36, bytes_shift = 4;
+  [[nodiscard]] static std::uint64_t weight(const envelope& e) noexcept {
+    return (std::uint64_t{1} << count_shift) + ((std::uint64_t{e.bytes} + 15) >> bytes_shift);
+  }
+  static void weigh(envelope& e) noexcept;  // writes `bytes`: before it is counted for the first time
+  [[nodiscard]] static std::uint64_t load(const process& p) noexcept {
+    // What is taken is counted at once, what arrives a moment after its push.
+    const std::uint64_t taken = p.taken_.load(std::memory_order_relaxed);
+    return p.arrived_.load(std::memory_order_relaxed) - taken;
+  }
+  [[nodiscard]] static std::int64_t bytes_in(std::uint64_t load) noexcept {
+    constexpr unsigned above = 64 - count_shift;
+    return (static_cast<std::int64_t>(load << above) >> above) * (1 << bytes_shift);
+  }
+  [[nodiscard]] static std::int64_t messages_in(std::uint64_t load) noexcept {
+    return static_cast<std::int64_t>(load - static_cast<std::uint64_t>(bytes_in(load) >> bytes_shift)) >> count_shift;
+  }
+  [[nodiscard]] static bool is_full(const process& p) noexcept;
   [[nodiscard]] static process_summary summary(const process& p, const node_life* life) noexcept;
 
   // -- by the process's own thread
   static void run_slice(runnable& what);
-  static void fetch(process& p);  // takes what has arrived, handles signals in order
+  static void fetch(process& p, bool woken = false);  // takes what has arrived, handles signals in order
   static void handle_signal(process& p, envelope* e);
   static void handle_exit(process& p, envelope* e);
   static void exit_self(process& p, exit_reason reason);  // returns when that is a message to it
@@ -136,7 +157,6 @@ struct process_private {
   static auto& leader(process& p) noexcept { return p.leader_; }
   static auto& entry(process& p) noexcept { return p.entry_; }
   static auto& parent(process& p) noexcept { return p.parent_; }
-  static auto& limit(process& p) noexcept { return p.mailbox_limit_; }
   static auto& memory(process& p) noexcept { return p.memory_; }
   static auto& trace(process& p) noexcept { return p.trace_; }
   static auto& budget(process& p) noexcept { return p.budget_; }
@@ -145,7 +165,7 @@ struct process_private {
   static auto& held(const process& p) noexcept { return const_cast<process&>(p).held_; }
   // A slow node holds it, and it neither waits for the answer of a call nor was interrupted.
   [[nodiscard]] static bool is_held(const process& p) noexcept {
-    return p.held_ && !(p.wait_ && (p.wait_->reply_id || p.wait_->timed_out));
+    return p.held_ && !(p.wait_ && (p.wait_->reply_id || p.wait_->timed_out || p.wait_->for_credit));
   }
   static auto& first(process& p) noexcept { return p.first_; }
   static auto& last(process& p) noexcept { return p.last_; }
@@ -155,10 +175,12 @@ struct process_private {
     p.taken_.store(0, std::memory_order_relaxed);
   }
   // By the thread that runs the process, which alone takes. A message that no other thread has counted takes one back.
-  static void count_taken(process& p, std::uint32_t messages = 1) noexcept {
-    p.taken_.store(p.taken_.load(std::memory_order_relaxed) + messages, std::memory_order_relaxed);
+  static void count_taken(process& p, const envelope& e) noexcept {
+    p.taken_.store(p.taken_.load(std::memory_order_relaxed) + weight(e), std::memory_order_relaxed);
   }
-  static void count_arrived(process& p) noexcept { count_taken(p, ~0u); }
+  static void count_arrived(process& p, const envelope& e) noexcept {
+    p.taken_.store(p.taken_.load(std::memory_order_relaxed) - weight(e), std::memory_order_relaxed);
+  }
   static auto& armed(process& p) noexcept { return p.armed_; }
   static auto& reductions(process& p) noexcept { return p.reductions_; }
 };

@@ -85,6 +85,7 @@ void process_private::handle_signal(process& p, envelope* e) {
     case signal::timer: handle_timer(p); break;
     case signal::relieved:
       if (p.held_) --p.held_;
+      if (!p.held_ && p.wait_ && p.wait_->for_credit) p.wait_->timed_out = true;
       break;
     case signal::inspect: static_cast<inspection*>(e->payload())->look(p); break;
   }
@@ -123,7 +124,8 @@ void process_private::handle_exit(process& p, envelope* e) {
     envelope* told = make_envelope<exit_message>(signal::message, e->from, std::move(reason));
     told->from = e->from;
     told->id = by_link ? exit_by_link : exit_by_asking;
-    count_arrived(p);
+    weigh(*told);
+    count_arrived(p, *told);
     handle_signal(p, told);
   } else if (!reason.is_normal() || (!by_link && e->from == p.id())) {
     doom(p, std::move(reason));
@@ -155,7 +157,8 @@ void process_private::handle_down(process& p, envelope* e) {
     if (!content->process) content->process = found->second.target;
   }
   p.cold_->monitors.erase(found);
-  count_arrived(p);
+  weigh(*e);
+  count_arrived(p, *e);
   if (p.trace_.load(std::memory_order_relaxed) & trace_flag::receive) {
     if (p.core_->watching()) p.core_->watching()->received(p, *e);
   }

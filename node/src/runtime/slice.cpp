@@ -1,6 +1,7 @@
 // One turn of a process: fetch, handle signals, run its coroutine until it waits, and its end.
 #include <cxxabi.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <typeinfo>
 
@@ -67,13 +68,31 @@ void set_next(process& p, std::coroutine_handle<> next) noexcept {
 
 // -- the mailbox
 
+void process_private::weigh(envelope& e) noexcept {
+  if (!e.type) return;
+  const std::size_t own = internal::pool_size(sizeof(envelope) + e.type->size);
+  const std::size_t whole = own + (e.type->heap ? e.type->heap(e.payload()) : 0);
+  e.bytes = static_cast<std::uint32_t>(std::min<std::size_t>(whole, UINT32_MAX));
+}
+
+bool process_private::is_full(const process& p) noexcept {
+  const std::uint32_t most = p.mailbox_limit_.load(std::memory_order_relaxed);
+  if (most && p.waiting_messages() >= most) return true;
+  const std::uint64_t most_bytes = p.mailbox_bytes_.load(std::memory_order_relaxed);
+  return most_bytes && p.waiting_bytes() >= most_bytes;
+}
+
 push_outcome process_private::push(process& p, std::uint32_t generation, envelope* e) noexcept {
   const std::uint64_t tag = tag_of(generation);
   std::uint64_t seen = p.inbox_.load(std::memory_order_acquire);
-  const bool counts = e->kind == signal::message || e->kind == signal::call;
-  if (counts) {
-    std::uint32_t limit = p.mailbox_limit_.load(std::memory_order_relaxed);
-    if (limit && p.waiting_messages() >= limit && (seen & tag_mask) == tag) return push_outcome::full;
+  std::uint64_t counts = 0;
+  bool limited = false;
+  if (e->kind == signal::message || e->kind == signal::call) {
+    if (e->type && e->type->heap) weigh(*e);
+    counts = weight(*e);
+    limited =
+        p.mailbox_limit_.load(std::memory_order_relaxed) != 0 || p.mailbox_bytes_.load(std::memory_order_relaxed) != 0;
+    if (limited && is_full(p) && (seen & tag_mask) == tag) return push_outcome::full;
   }
   for (;;) {
     const std::uint64_t low = seen & ~tag_mask;
@@ -83,18 +102,21 @@ push_outcome process_private::push(process& p, std::uint32_t generation, envelop
     e->next = low == empty || low == waiting ? nullptr : reinterpret_cast<envelope*>(low);
     if (p.inbox_.compare_exchange_weak(seen, tag | reinterpret_cast<std::uint64_t>(e), std::memory_order_acq_rel,
                                        std::memory_order_acquire)) {
-      if (low == waiting) make_runnable(p, counts);
-      else if (counts) p.arrived_.fetch_add(1, std::memory_order_relaxed);  // the receiver may have taken it by now
+      if (low == waiting && limited) {  // the next one looks at what this one has brought
+        if (counts) p.arrived_.fetch_add(counts, std::memory_order_relaxed);
+        make_runnable(p, 0);
+      } else if (low == waiting) make_runnable(p, counts);
+      else if (counts) p.arrived_.fetch_add(counts, std::memory_order_relaxed);  // the receiver may have taken it
       return push_outcome::pushed;
     }
   }
 }
 
 // By who has taken the `waiting` mark away, and so owns the process until a worker runs it.
-void process_private::make_runnable(process& p, bool by_message) noexcept {
+void process_private::make_runnable(process& p, std::uint64_t by_message) noexcept {
   const std::uint8_t bits = p.trace_.load(std::memory_order_relaxed);
   if (bits & trace_flag::by_thread) {
-    if (by_message) p.arrived_.fetch_add(1, std::memory_order_relaxed);
+    if (by_message) p.arrived_.fetch_add(by_message, std::memory_order_relaxed);
     p.cold_->port->wake_from_outside();
     return;
   }
@@ -110,12 +132,14 @@ void process_private::append(process& p, envelope* e) noexcept {
   p.last_ = e;
 }
 
-void process_private::fetch(process& p) {
+// `woken`: by the oldest that lies there, which whoever pushed it has not counted.
+void process_private::fetch(process& p, bool woken) {
   const std::uint64_t tag = tag_of(p.generation_.load(std::memory_order_relaxed));
   std::uint64_t seen = p.inbox_.load(std::memory_order_relaxed);
   if ((seen & ~tag_mask) <= closed) return;
   seen = p.inbox_.exchange(tag | empty, std::memory_order_acq_rel) & ~tag_mask;
   envelope* in_order = oldest_first(seen);
+  if (woken) count_arrived(p, *in_order);
   while (in_order) {
     envelope* e = in_order;
     in_order = e->next;
@@ -136,7 +160,7 @@ envelope* process_private::take_message(process& p, wait_state& wait) {
     (before ? before->next : p.first_) = e->next;
     if (p.last_ == e) p.last_ = before;
     p.scanned_ = nullptr;
-    count_taken(p);
+    count_taken(p, *e);
     // A taken call knows its node: dropping it unanswered answers the caller.
     e->next = e->kind == signal::call ? reinterpret_cast<envelope*>(p.core_) : nullptr;
     return e;
@@ -179,11 +203,10 @@ void process_private::run_slice(runnable& what) {
   // Scheduled once for each `waiting` mark that was taken: else two workers run it.
   TROUPE_EXPECT((status & ~woken_by_message) == static_cast<std::uint8_t>(process_status::runnable), "status", status,
                 "process", p.index_);
-  if (status & woken_by_message) count_arrived(p);
   p.status_.store(static_cast<std::uint8_t>(process_status::running), std::memory_order_relaxed);
   p.budget_ = slice_budget;
-  for (;;) {
-    fetch(p);
+  for (bool woken = status & woken_by_message;;) {
+    fetch(p, std::exchange(woken, false));
     if (p.flags_ & doomed) {
       exit_reason reason = std::move(*p.cold_->doom);
       finish(p, reason);

@@ -44,7 +44,9 @@ result<spawned> start_process(core& where, process* parent, spawn_options&& opti
   if (!body.can_run()) body = refuse_body();
   priv::entry(child).store(options.entry, std::memory_order_relaxed);
   pid leader = options.group_leader ? options.group_leader : parent ? parent->group_leader() : where.default_leader();
-  where.open_slot(child, leader, options.mailbox_limit ? options.mailbox_limit : where.options().mailbox_limit);
+  child.limit_mailbox(options.mailbox_limit ? options.mailbox_limit : where.options().mailbox_limit,
+                      options.mailbox_bytes ? options.mailbox_bytes : where.options().mailbox_bytes);
+  where.open_slot(child, leader);
   const pid id = child.id();
   if (!options.name.empty()) {
     if (auto named = where.register_name(id, options.name); !named) {

@@ -1,16 +1,25 @@
 #include "sched/pool.hpp"
 
+#include <sys/mman.h>
+
 #include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <new>
 #include <utility>
+#include <vector>
+
+#include "sched/trim.hpp"
 
 // Design notes
 // * A thread's cache holds up to `most_kept` blocks of a class: all of a fresh chunk, and two batches. From there on
 //   each block too many sends one batch to the class's central list, from where other threads refill. A thread that
 //   only frees (a consumer of messages) thus feeds the one that only takes, a batch per lock.
-// * Chunks are carved once and kept: memory of this kind is reused, not returned.
+// * Chunks are carved from regions of the system's own, aligned, so that a block knows its chunk. `pool_trim` counts
+// which
+//   chunks lie whole in the central lists, hands their pages back, and carves them anew, for any class, when they are
+//   needed; what a thread's cache holds keeps its chunk. Regions themselves are kept.
 // * A thread that has destroyed its cache may still take and give (destructors of other thread-local or static
 //   objects): then each block passes the central list.
 namespace troupe::internal {
@@ -22,6 +31,7 @@ void* pool_take(std::size_t bytes) {
   throw std::bad_alloc();
 }
 void pool_give(void* block, std::size_t) noexcept { std::free(block); }
+void pool_trim() noexcept {}
 
 #else
 
@@ -42,10 +52,21 @@ struct central_class {
   block* batches = nullptr;
 };
 
+// At the head of a chunk. `seen`: of its blocks, in the trim `round`.
+struct alignas(pool_step) chunk {
+  std::uint32_t blocks;
+  std::uint32_t round;
+  std::uint32_t seen;
+};
+static_assert(sizeof(chunk) == pool_step);
+constexpr std::size_t region_chunks = 64;
+
 struct central {
   std::array<central_class, classes> sizes;
   std::mutex chunks_mutex;
-  void* chunks = nullptr;  // each chunk's first word leads to the next: reachable for leak checkers
+  std::vector<void*> spare;  // chunks without pages, or without blocks yet
+  std::mutex trim_mutex;
+  std::uint32_t round = 0;
 };
 
 // Never destroyed: threads may still free during program exit.
@@ -62,6 +83,43 @@ struct cache {
   std::array<entry, classes> sizes;
   ~cache();
 };
+
+// Its memory is zero or was a chunk of another class.
+void* take_chunk() {
+  central& all = shared();
+  std::lock_guard lock(all.chunks_mutex);
+  if (all.spare.empty()) {
+    all.spare.reserve(all.spare.capacity() + region_chunks);  // so that `pool_trim` can give back all without failing
+    constexpr std::size_t size = (region_chunks + 1) * chunk_bytes;
+    void* region = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (region == MAP_FAILED) throw std::bad_alloc();
+    const auto start = (reinterpret_cast<std::uintptr_t>(region) + chunk_bytes - 1) / chunk_bytes * chunk_bytes;
+    for (std::size_t i = region_chunks; i > 0; --i)
+      all.spare.push_back(reinterpret_cast<void*>(start + (i - 1) * chunk_bytes));
+  }
+  void* taken = all.spare.back();
+  all.spare.pop_back();
+  return taken;
+}
+
+chunk& chunk_of(block* b) noexcept {
+  return *reinterpret_cast<chunk*>(reinterpret_cast<std::uintptr_t>(b) / chunk_bytes * chunk_bytes);
+}
+
+// All the blocks of a new chunk, as a list.
+block* carve(std::size_t index, std::size_t& count) {
+  const std::size_t size = (index + 1) * pool_step;
+  auto* memory = static_cast<char*>(take_chunk());
+  block* first = nullptr;
+  count = 0;
+  for (std::size_t at = pool_step; at + size <= chunk_bytes; at += size, ++count) {
+    auto* b = reinterpret_cast<block*>(memory + at);
+    b->next = first;
+    first = b;
+  }
+  ::new (memory) chunk{static_cast<std::uint32_t>(count), 0, 0};
+  return first;
+}
 
 void give_batch(std::size_t index, block* first) noexcept {
   central_class& c = shared().sizes[index];
@@ -104,8 +162,10 @@ void* take_central(std::size_t index) {
       return taken;
     }
   }
-  if (void* made = std::malloc((index + 1) * pool_step)) return made;  // a block like others from here on
-  throw std::bad_alloc();
+  std::size_t count = 0;
+  block* first = carve(index, count);
+  if (first->next) give_batch(index, first->next);
+  return first;
 }
 
 void refill(cache::entry& entry, std::size_t index) {
@@ -119,21 +179,8 @@ void refill(cache::entry& entry, std::size_t index) {
       return;
     }
   }
-  std::size_t size = (index + 1) * pool_step;
-  auto* chunk = static_cast<char*>(std::malloc(chunk_bytes));
-  if (!chunk) throw std::bad_alloc();
-  {
-    std::lock_guard lock(shared().chunks_mutex);
-    *reinterpret_cast<void**>(chunk) = shared().chunks;
-    shared().chunks = chunk;
-  }
   // All of a chunk goes to one thread; what it does not need leaves in batches as it is freed.
-  for (std::size_t at = pool_step; at + size <= chunk_bytes; at += size) {
-    auto* b = reinterpret_cast<block*>(chunk + at);
-    b->next = entry.first;
-    entry.first = b;
-    ++entry.count;
-  }
+  entry.first = carve(index, entry.count);
 }
 
 [[gnu::noinline]] void overflow(cache::entry& entry, std::size_t index) noexcept {
@@ -144,9 +191,74 @@ void refill(cache::entry& entry, std::size_t index) {
   last->next = nullptr;
   entry.count -= batch;
   give_batch(index, first);
+  note_freed(batch * (index + 1) * pool_step);
+}
+
+// -- giving back
+
+template <class Look>
+void each_block(block* batches, Look&& look) {
+  while (batches) {
+    block* b = std::exchange(batches, batches->next_batch);
+    while (b) look(*std::exchange(b, b->next));
+  }
+}
+
+// Those of `batches` whose chunk is not whole, in batches again; the whole chunks to `free`.
+block* sort_out(block* batches, std::uint32_t round, block*& whole) {
+  each_block(batches, [round](block& b) {
+    chunk& of = chunk_of(&b);
+    if (of.round != round) of = {of.blocks, round, 0};
+    ++of.seen;
+  });
+  block* kept = nullptr;
+  std::size_t in_first = batch;  // a new batch begins with the next one
+  each_block(batches, [&](block& b) {
+    chunk& of = chunk_of(&b);
+    if (of.seen == of.blocks) {
+      if (reinterpret_cast<std::uintptr_t>(&b) % chunk_bytes != pool_step) return;
+      b.next = std::exchange(whole, &b);  // the first of each stands for all
+    } else if (in_first == batch) {
+      b.next = nullptr;
+      b.next_batch = std::exchange(kept, &b);
+      in_first = 1;
+    } else {
+      b.next_batch = kept->next_batch;
+      b.next = std::exchange(kept, &b);
+      ++in_first;
+    }
+  });
+  return kept;
 }
 
 }  // namespace
+
+void pool_trim() noexcept {
+  central& all = shared();
+  std::lock_guard one_at_a_time(all.trim_mutex);
+  ++all.round;
+  for (central_class& c : all.sizes) {
+    block* batches = nullptr;
+    {
+      std::lock_guard lock(c.mutex);
+      batches = std::exchange(c.batches, nullptr);
+    }
+    block* whole = nullptr;
+    block* kept = sort_out(batches, all.round, whole);
+    if (kept) {
+      block* last = kept;
+      while (last->next_batch) last = last->next_batch;
+      std::lock_guard lock(c.mutex);
+      last->next_batch = std::exchange(c.batches, kept);
+    }
+    while (whole) {
+      void* memory = &chunk_of(std::exchange(whole, whole->next));
+      ::madvise(memory, chunk_bytes, MADV_DONTNEED);
+      std::lock_guard lock(all.chunks_mutex);
+      all.spare.push_back(memory);  // there is room: see take_chunk
+    }
+  }
+}
 
 [[gnu::noinline]] void* pool_take(std::size_t bytes) {
   if (bytes == 0 || bytes > pool_limit) return ::operator new(bytes);

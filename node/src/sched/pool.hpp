@@ -13,5 +13,8 @@ inline constexpr std::size_t pool_step = 16, pool_limit = 1024;
 }
 [[nodiscard]] void* pool_take(std::size_t bytes);
 void pool_give(void* block, std::size_t bytes) noexcept;
+// Gives the memory that lies unused behind the threads' own lists back to the system. May take a while; other threads
+// go on meanwhile.
+void pool_trim() noexcept;
 
 }  // namespace troupe::internal

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "sched/scheduler.hpp"
+#include "sched/trim.hpp"
 #include "sched/worker.hpp"
 
 namespace troupe::internal {
@@ -31,8 +32,15 @@ void scheduler::watch() {
   unsigned quiet = 0;
   std::unique_lock lock(watch_mutex_);
   while (!stopping_.load(std::memory_order_seq_cst)) {
+    if (trim_is_due()) {
+      lock.unlock();
+      trim_when_calm(std::chrono::steady_clock::now());
+      lock.lock();
+      if (stopping_.load(std::memory_order_seq_cst)) return;
+    }
     if (!watching_.load(std::memory_order_seq_cst)) {
-      watch_signal_.wait(lock);
+      if (trim_is_due()) watch_signal_.wait_for(lock, std::chrono::seconds(1));
+      else watch_signal_.wait(lock);
       tick = first_tick;
       quiet = 0;
       continue;

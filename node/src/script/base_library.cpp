@@ -98,8 +98,8 @@ int collect_garbage(lua_State* L) {
 }
 
 int inspect_value(lua_State* L) {
-  luaL_checkany(L, 1);
-  push_text(L, inspect(L, 1, static_cast<int>(luaL_optinteger(L, 2, 16))));
+  check_any(L, 1);
+  push_text(L, inspect(L, 1, lua_isnoneornil(L, 2) ? 16 : static_cast<int>(check_integer(L, 2))));
   return 1;
 }
 

@@ -34,7 +34,7 @@ callee check_callee(lua_State* L, int index) {
 
 value check_arguments(lua_State* L, int index) {
   if (lua_isnoneornil(L, index)) return value(list());
-  luaL_checktype(L, index, LUA_TTABLE);
+  check_type(L, index, LUA_TTABLE);
   value arguments = to_value(L, index);
   if (!arguments.items()) raise_error(L, error(errc::bad_argument, "the arguments are a list"));
   return arguments;

@@ -64,9 +64,7 @@ const std::string* test_offered(lua_State* L, int index) {
 
 namespace {
 
-const std::string& check_offered(lua_State* L) {
-  return *static_cast<std::string*>(luaL_checkudata(L, 1, offered_type));
-}
+const std::string& check_offered(lua_State* L) { return *static_cast<std::string*>(check_object(L, 1, offered_type)); }
 
 int offered_field(lua_State* L) {
   const std::string name = check_offered(L) + "." + check_text(L, 2);
@@ -107,7 +105,7 @@ int offered_equal(lua_State* L) {
 }
 
 int offered_destroy(lua_State* L) {
-  static_cast<std::string*>(luaL_checkudata(L, 1, offered_type))->~basic_string();
+  static_cast<std::string*>(check_object(L, 1, offered_type))->~basic_string();
   return 0;
 }
 

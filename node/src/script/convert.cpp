@@ -95,7 +95,7 @@ class table_reader {
   [[noreturn]] void fail(const std::string& what) {
     std::string path;
     for (const std::string& step : path_) path += (path.empty() || step.front() == '[' ? "" : ".") + step;
-    raise(L_, path.empty() ? what : path + ": " + what);
+    raise(L_, error(errc::bad_argument, path.empty() ? what : path + ": " + what));
   }
 
   void charge(std::size_t size) {
@@ -266,22 +266,17 @@ bool is_map(lua_State* L, int index) {
 
 pid check_pid(lua_State* L, int index) {
   if (const pid* p = test_pid(L, index)) return *p;
-  luaL_typeerror(L, index, "pid");
+  bad_type(L, index, "pid");
   return {};
 }
 ref check_ref(lua_State* L, int index) {
   if (const ref* r = test_ref(L, index)) return *r;
-  luaL_typeerror(L, index, "reference");
+  bad_type(L, index, "reference");
   return {};
 }
-std::string check_text(lua_State* L, int index) {
-  std::size_t size = 0;
-  const char* text = luaL_checklstring(L, index, &size);
-  return {text, size};
-}
 std::int64_t check_milliseconds(lua_State* L, int index) {
-  const lua_Number number = luaL_checknumber(L, index);
-  luaL_argcheck(L, number >= 0, index, "a time in milliseconds expected");
+  const lua_Number number = check_number(L, index);
+  check_argument(L, number >= 0, index, "a time in milliseconds expected");
   if (number >= 9e12) return INT64_MAX;
   return static_cast<std::int64_t>(number);
 }
@@ -313,7 +308,7 @@ int mark_map(lua_State* L) {
     lua_settop(L, 0);
     lua_newtable(L);
   }
-  luaL_checktype(L, 1, LUA_TTABLE);
+  check_type(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   luaL_setmetatable(L, map_mark);
   return 1;
@@ -327,7 +322,7 @@ int ref_to_text(lua_State* L) {
   push_text(L, check_ref(L, 1).text());
   return 1;
 }
-const value& check_boxed(lua_State* L) { return *static_cast<value*>(luaL_checkudata(L, 1, boxed_type)); }
+const value& check_boxed(lua_State* L) { return *static_cast<value*>(check_object(L, 1, boxed_type)); }
 int boxed_to_text(lua_State* L) {
   push_text(L, check_boxed(L).print(2, SIZE_MAX));
   return 1;
@@ -350,7 +345,7 @@ int boxed_equal(lua_State* L) {
   return 1;
 }
 int boxed_destroy(lua_State* L) {
-  static_cast<value*>(luaL_checkudata(L, 1, boxed_type))->~value();
+  static_cast<value*>(check_object(L, 1, boxed_type))->~value();
   return 0;
 }
 

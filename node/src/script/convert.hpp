@@ -5,6 +5,8 @@
 
 #include <troupe/value.hpp>
 
+#include "script/arguments.hpp"
+
 #include <lua.hpp>
 
 namespace troupe::internal {
@@ -35,7 +37,6 @@ void push_ref(lua_State* L, ref r);
 [[nodiscard]] bool is_map(lua_State* L, int index);  // marked as one
 [[nodiscard]] pid check_pid(lua_State* L, int index);
 [[nodiscard]] ref check_ref(lua_State* L, int index);
-[[nodiscard]] std::string check_text(lua_State* L, int index);
 // A time in milliseconds; nothing gives `otherwise`, math.huge waits for ever.
 [[nodiscard]] std::int64_t check_milliseconds(lua_State* L, int index);
 

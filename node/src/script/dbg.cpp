@@ -35,11 +35,11 @@ pid expect_tracer(lua_State* L) {
 void read_options(lua_State* L, int index, tracer_options& options) {
   if (!lua_istable(L, index)) return;
   lua_getfield(L, index, "limit");
-  if (!lua_isnil(L, -1)) options.limit = static_cast<std::uint64_t>(std::max<lua_Integer>(1, luaL_checkinteger(L, -1)));
+  if (!lua_isnil(L, -1)) options.limit = static_cast<std::uint64_t>(std::max<lua_Integer>(1, check_integer(L, -1)));
   lua_getfield(L, index, "seconds");
   if (!lua_isnil(L, -1)) {
-    const lua_Number seconds = luaL_checknumber(L, -1);
-    luaL_argcheck(L, seconds > 0 && seconds <= 86'400, index, "seconds: more than 0, at most a day");
+    const lua_Number seconds = check_number(L, -1);
+    check_argument(L, seconds > 0 && seconds <= 86'400, index, "seconds: more than 0, at most a day");
     options.time = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
   }
   lua_pop(L, 2);
@@ -62,15 +62,15 @@ int tracer(lua_State* L) {
     options.handler = copy_out(L, -1);
     rest = 2;
   } else if (lua_type(L, 1) == LUA_TSTRING) {
-    luaL_argcheck(L, std::string_view(lua_tostring(L, 1)) == "process", 1, "\"process\" expected");
-    luaL_checktype(L, 2, LUA_TTABLE);
+    check_argument(L, std::string_view(lua_tostring(L, 1)) == "process", 1, "\"process\" expected");
+    check_type(L, 2, LUA_TTABLE);
     lua_rawgeti(L, 2, 1);
-    luaL_argcheck(L, lua_isfunction(L, -1), 2, "{function, state} expected");
+    check_argument(L, lua_isfunction(L, -1), 2, "{function, state} expected");
     options.handler = copy_out(L, 2);
     options.folds = true;
     rest = 3;
   } else if (!lua_isnil(L, 1)) {
-    luaL_checktype(L, 1, LUA_TTABLE);
+    check_type(L, 1, LUA_TTABLE);
   }
   read_options(L, rest, options);
   process& me = self_of(L);
@@ -101,7 +101,7 @@ int trace_processes(lua_State* L) {
     lua_replace(L, 2);
   }
   if (lua_isnil(L, 2)) asked.flags = "rs";
-  else luaL_checktype(L, 2, LUA_TTABLE);
+  else check_type(L, 2, LUA_TTABLE);
   for (lua_Integer i = 1; lua_istable(L, 2) && i <= static_cast<lua_Integer>(lua_rawlen(L, 2)); ++i) {
     lua_rawgeti(L, 2, i);
     const std::string flag = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";

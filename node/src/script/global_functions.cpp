@@ -13,8 +13,8 @@ namespace {
 process& self_of(lua_State* L) { return lua_machine::of(L).self(); }
 
 value check_name(lua_State* L, int index) {
-  luaL_checkany(L, index);
-  luaL_argcheck(L, !lua_isnil(L, index), index, "a name expected, not nil");
+  check_any(L, index);
+  check_argument(L, !lua_isnil(L, index), index, "a name expected, not nil");
   return to_value(L, index);
 }
 
@@ -105,12 +105,12 @@ int members(lua_State* L) {
 // The pid that it was sent to.
 int send(lua_State* L) {
   const global::name to(check_name(L, 1));
-  luaL_checkany(L, 2);
+  check_any(L, 2);
   auto found = global::whereis_here(self_of(L).node(), to);
   if (!found) raise(L, found.error());
   self_of(L).send(*found, to_message(L, 2));
   push_pid(L, *found);
-  return 1;
+  return lua_machine::of(L).sent(L, 1);
 }
 
 task<result<value>> sync_in(process& self, duration limit) {
@@ -179,7 +179,7 @@ int begin_trans(lua_State* L, int, lua_KContext) {
   return end_trans(L, lua_pcallk(L, 0, LUA_MULTRET, 0, 0, &end_trans), 0);
 }
 int trans(lua_State* L) {
-  luaL_checktype(L, 2, LUA_TFUNCTION);
+  check_type(L, 2, LUA_TFUNCTION);
   const duration limit = check_duration(L, 3, wait_forever);
   return lua_machine::of(L).await(
       L, [what = check_lock(L, 1), limit](process& self) { return set_in(self, what, limit); }, &begin_trans, 0);

@@ -13,8 +13,8 @@ namespace {
 process& self_of(lua_State* L) { return lua_machine::of(L).self(); }
 
 value check_group(lua_State* L, int index) {
-  luaL_checkany(L, index);
-  luaL_argcheck(L, !lua_isnil(L, index), index, "a group expected, not nil");
+  check_any(L, index);
+  check_argument(L, !lua_isnil(L, index), index, "a group expected, not nil");
   return to_value(L, index);
 }
 std::string check_scope(lua_State* L, int index) {
@@ -145,10 +145,10 @@ int demonitor(lua_State* L) {
 // How many nodes it went to, with this one.
 int broadcast(lua_State* L) {
   const value group = check_group(L, 1);
-  luaL_checkany(L, 2);
+  check_any(L, 2);
   const auto count = group::broadcast_value(self_of(L), group, to_message(L, 2), check_scope(L, 3));
   lua_pushinteger(L, static_cast<lua_Integer>(count));
-  return 1;
+  return lua_machine::of(L).sent(L, 1);
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ constexpr line lines[] = {
     {"process_alive(pid)", "the same"},
     {"processes()", "the pids of this node"},
     {"process_info(process[, key])", "one from inside; or a list of keys"},
+    {"mailbox_limit(messages[, bytes])", "of this process; 0: none"},
     {"make_ref()", "a new reference"},
     {"Names, links, monitors", {}},
     {"register(name, pid)", ""},

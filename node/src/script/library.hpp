@@ -6,6 +6,8 @@
 
 #include <troupe/process.hpp>
 
+#include "script/arguments.hpp"
+
 #include <lua.hpp>
 
 namespace troupe::internal {
@@ -51,8 +53,9 @@ void set_globals(lua_State* L, std::initializer_list<luaL_Reg> functions);
 int await_out(lua_State* L, pid device, std::string text, lua_KFunction then);
 [[nodiscard]] pid output_device(const process& self);  // the group leader, or the node's
 
-// Raises what rpc and spawn raise: a table {code = "timeout", text = …, maybe_executed = …} whose tostring is the
-// message. `push_error` pushes it.
+// An error of ours in Lua: a table {code = "timeout", text = …, maybe_executed = …} whose tostring is the message.
+// `raise` (machine.hpp) adds the place of the caller, {place = "shell:1"}; `raise_error` is for what went wrong
+// elsewhere.
 void push_error(lua_State* L, const error& why);
 [[noreturn]] void raise_error(lua_State* L, const error& why);
 

@@ -60,7 +60,7 @@ int exit_process(lua_State* L) {
 
 // trap_exit(true): exit signals come as messages {"EXIT", pid, reason}. Returns what it was.
 int trap_exit(lua_State* L) {
-  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  check_type(L, 1, LUA_TBOOLEAN);
   process& me = self_of(L);
   const bool before = me.traps_exits();
   me.trap_exits(lua_toboolean(L, 1) != 0);

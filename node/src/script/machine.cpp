@@ -5,9 +5,12 @@
 #include "script/library.hpp"
 
 #include "runtime/process_private.hpp"
+#include "sched/pool.hpp"
+#include "sched/trim.hpp"
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 
 namespace troupe::internal {
@@ -17,6 +20,25 @@ namespace {
 constexpr char thread_key = 0;
 
 int panic(lua_State*) { throw std::logic_error("an error of Lua outside of any protected call"); }
+
+// Small blocks come from the pools: there, what an ended state leaves is given back without a lock over all that others
+// allocate (sched/trim.hpp).
+void* move_block(void* block, std::size_t old_size, std::size_t new_size) noexcept {
+  const bool was_small = old_size <= pool_limit, is_small = new_size <= pool_limit;
+  if (block && was_small && is_small && pool_size(old_size) == pool_size(new_size)) return block;
+  if (!was_small && !is_small) return std::realloc(block, new_size);
+  void* made = nullptr;
+  try {
+    made = is_small ? pool_take(new_size) : std::malloc(new_size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+  if (!made || !block) return made;
+  std::memcpy(made, block, std::min(old_size, new_size));
+  if (was_small) pool_give(block, old_size);
+  else std::free(block);
+  return made;
+}
 
 std::string in_mib(std::size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
@@ -36,8 +58,10 @@ result<std::unique_ptr<lua_machine>> lua_machine::make(process& self, const scri
 
 lua_machine::~lua_machine() {
   running_ = nullptr;
+  note_freed(used_);
   if (state_) lua_close(state_);
-  kept_bytes_ = 0;
+  while (!kept_.empty()) static_cast<void>(take(kept_.begin()->first));
+  hide_kept();
   show_memory();
 }
 
@@ -46,11 +70,12 @@ void* lua_machine::allocate(void* context, void* block, std::size_t old_size, st
   if (!block) old_size = 0;  // then it is the kind of the object
   if (new_size == 0) {
     m.used_ -= old_size;
-    std::free(block);
+    if (old_size > pool_limit) std::free(block);
+    else if (block) pool_give(block, old_size);
     return nullptr;
   }
   if (new_size > old_size && m.used_ + (new_size - old_size) > m.budget_.memory) return nullptr;
-  void* made = std::realloc(block, new_size);
+  void* made = move_block(block, old_size, new_size);
   if (made) m.used_ += new_size - old_size;
   // Setting a hook is right at any moment, as a handler of a signal does it.
   if (new_size > large_block && new_size > old_size && m.running_) m.charge(m.running_, new_size / charged_bytes);
@@ -135,62 +160,40 @@ void lua_machine::attach(process& self) noexcept {
 void lua_machine::show_memory() noexcept {
   constexpr std::size_t most = INT32_MAX;  // what a process's counter holds
   if (!self_) return;
-  const auto now = static_cast<std::uint32_t>(std::min(used_ + kept_bytes_, most));
+  const auto now = static_cast<std::uint32_t>(std::min(used_, most));
   detail::process_private::memory(*self_).fetch_add(now - std::exchange(shown_, now), std::memory_order_relaxed);
 }
 
 // -- messages that were looked at and stay
 
-namespace {
-
-std::size_t footprint(const value& one) {
-  if (const std::string* text = one.text())
-    return text->capacity() < sizeof(std::string) / 2 ? 0 : text->capacity() + 1;
-  if (const bytes* data = one.binary()) return data->capacity();
-  std::size_t out = 0;
-  if (const list* items = one.items()) {
-    out = items->capacity() * sizeof(value);
-    for (const value& each : *items) out += footprint(each);
-  } else if (const map* entries = one.entries()) {
-    out = entries->capacity() * sizeof(map_entry);
-    for (const auto& [key, item] : *entries) out += footprint(key) + footprint(item);
-  }
-  return out;
-}
-
-std::size_t footprint(const message& one) {
-  const detail::envelope* e = one.peek();
-  if (e->type == &detail::wire_type)
-    return e->bytes + static_cast<const detail::wire_payload*>(e->payload())->data.capacity();
-  return e->bytes + (e->type == &detail::type_of<value> ? footprint(*static_cast<const value*>(e->payload())) : 0);
-}
-
-}  // namespace
-
 void lua_machine::keep(message one) {
-  detail::process_private::count_arrived(*self_);
-  kept_.emplace(next_kept_++, kept_message{std::move(one)});
-}
-
-void lua_machine::leave(std::uint64_t number) {
-  const auto found = kept_.find(number);
-  if (found == kept_.end() || found->second.bytes > 0) return;
-  found->second.bytes = footprint(found->second.content) + sizeof(kept_messages::value_type);
-  kept_bytes_ += found->second.bytes;
+  detail::process_private::count_arrived(*self_, *one.peek());
+  if (!std::exchange(shows_kept_, true)) detail::core::shows_too(*self_, this);
+  kept_.emplace(next_kept_++, std::move(one));
 }
 
 message lua_machine::take(std::uint64_t number) {
   auto node = kept_.extract(number);
   if (node.empty()) return {};
-  kept_bytes_ -= node.mapped().bytes;
-  detail::process_private::count_taken(*self_);
-  return std::move(node.mapped().content);
+  detail::process_private::count_taken(*self_, *node.mapped().peek());
+  return std::move(node.mapped());
+}
+
+void lua_machine::show(list& messages, std::size_t most) const {
+  for (const auto& [number, one] : kept_) {
+    if (messages.size() >= most) return;
+    messages.push_back(one.to_value());
+  }
+}
+
+void lua_machine::hide_kept() noexcept {
+  if (std::exchange(shows_kept_, false)) detail::core::shows_too(*self_, nullptr);
 }
 
 void lua_machine::forget_waits() noexcept {
   kept_.clear();
-  kept_bytes_ = 0;
-  shown_ = 0;  // the count went with the process
+  shows_kept_ = false;  // what showed them went with the process, as the count did
+  shown_ = 0;
   self_ = nullptr;
   operation_ = nullptr;
   exit_.reset();
@@ -231,6 +234,7 @@ task<run_outcome> lua_machine::run(process& self, lua_State* thread, int argumen
     }
     run_outcome stopped_early;
     if (stopped(stopped_early.failure)) {
+      detail::core::let_go(self);  // it ends now, whatever of it still has to leave
       answer_ = result<value>(errc::cancelled, "interrupted");
       co_return stopped_early;
     }
@@ -263,6 +267,27 @@ int lua_machine::await(lua_State* L, operation op, lua_KFunction then, lua_KCont
   return lua_yieldk(L, 0, context, then);
 }
 
+namespace {
+
+task<result<value>> until_sent(process& self, time_point deadline) {
+  auto leaving = detail::core::take_credit(self, deadline);
+  co_await std::move(leaving);
+  co_return value();
+}
+
+int give_sent(lua_State* L, lua_KContext results) {
+  static_cast<void>(lua_machine::of(L).take_answer());
+  return static_cast<int>(results);
+}
+
+}  // namespace
+
+int lua_machine::sent(lua_State* L, int results) {
+  if (!detail::core::is_held(*self_) || !can_wait(L)) return results;
+  return await(
+      L, [until = deadline_](process& self) { return until_sent(self, until); }, &guarded_k<give_sent>, results);
+}
+
 void lua_machine::await_exit(lua_State* L, exit_reason reason) {
   exit_ = std::move(reason);
   if (!can_wait(L)) {
@@ -288,10 +313,16 @@ void raise(lua_State* L, const std::string& what) {
   std::abort();  // lua_error does not return
 }
 
-void raise(lua_State* L, const error& why) { raise(L, why.message()); }
-
 error protected_error(lua_State* L, int status) {
   std::string text = "an error without a message";
+  if (lua_istable(L, -1) && lua_checkstack(L, 1)) {  // its text is made where errors of Lua are caught
+    lua_pushcfunction(L, [](lua_State* inner) {
+      luaL_tolstring(inner, 1, nullptr);
+      return 1;
+    });
+    lua_insert(L, -2);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) status = LUA_ERRMEM;
+  }
   if (lua_type(L, -1) == LUA_TSTRING) text = lua_tostring(L, -1);
   lua_pop(L, 1);
   if (status == LUA_ERRMEM) return error(errc::too_large, "the memory limit is reached");

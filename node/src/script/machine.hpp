@@ -8,7 +8,8 @@
 // * A yield goes to whoever resumed: a coroutine of Lua's own would swallow ours. `coroutine.resume` and `wrap` are
 //   therefore written anew (coroutines.cpp): a yield with `yielding != none` is passed on to the next outer thread.
 // * Where Lua cannot yield (inside table.sort, a metamethod called by C) a wait is an error, "cannot wait here", and
-//   the hook counts `blocked` instructions up to a bound.
+//   the hook counts `blocked` instructions up to a bound. A send that should wait for a slow node goes on, as one of
+//   C++ does that never waits: the node's bound for a sender (`sender_bytes`) ends it.
 // * No instruction is counted inside of C. What is done there for Lua is charged as so many instructions: by the
 //   functions that go through much (`charge`), by the allocator for large blocks, by the matcher of patterns, which
 //   also looks at the world while it runs (`check_long_call`). Then the hook comes at the next instruction.
@@ -31,6 +32,8 @@
 #include <string>
 
 #include <troupe/script.hpp>
+
+#include "runtime/core.hpp"
 
 #include <lua.hpp>
 
@@ -59,7 +62,7 @@ struct run_outcome {
 
 // Owner: the session, evaluation or spawned process that made it. Thread: that of the process that runs it; another
 // process may take it over when that one has ended.
-class lua_machine {
+class lua_machine final : private detail::set_aside {
  public:
   static constexpr int slice = 10'000;                       // instructions between two looks at the world
   static constexpr std::int64_t blocked_limit = 20'000'000;  // instructions where Lua cannot yield
@@ -90,6 +93,8 @@ class lua_machine {
   // -- for functions called by Lua
   // Suspends the calling Lua code; `form` is what it gets (see answer_form).
   int await(lua_State* L, operation op, lua_KFunction then, lua_KContext context);
+  // The last act of a function that has sent: `results` are on the stack. A process that a slow node holds waits here.
+  int sent(lua_State* L, int results);
   // Ends the process at once, as soon as no C++ is between here and `run`.
   [[noreturn]] void await_exit(lua_State* L, exit_reason reason);
   // Work that was done in C++ for Lua, in instructions; `L` is who asked for it.
@@ -107,21 +112,16 @@ class lua_machine {
   lua_State* running_ = nullptr;                        // whose instructions are counted now
   output_credit output_;
   // Received while looking for another; oldest first, each with a number of its own. They still wait: the process's
-  // count of its messages and its memory hold them.
-  struct kept_message {
-    message content;
-    std::size_t bytes = 0;  // counted when a receive has left it
-  };
-  using kept_messages = std::map<std::uint64_t, kept_message>;
+  // counts of its messages hold them.
+  using kept_messages = std::map<std::uint64_t, message>;
   [[nodiscard]] const kept_messages& kept() const noexcept { return kept_; }
   void keep(message one);
-  void leave(std::uint64_t number);  // it was looked at and stays
   message take(std::uint64_t number);
   template <class Test>
   void drop_kept(Test&& test) {
     for (auto at = kept_.begin(); at != kept_.end();) {
       const auto looked = at++;
-      if (test(looked->second.content)) static_cast<void>(take(looked->first));
+      if (test(looked->second)) static_cast<void>(take(looked->first));
     }
   }
 
@@ -133,11 +133,13 @@ class lua_machine {
   [[nodiscard]] bool stopped(error& why) const;
   [[nodiscard]] run_outcome ended(lua_State* thread, int status, int results);
 
+  void show(list& messages, std::size_t most) const override;
+  void hide_kept() noexcept;
   void show_memory() noexcept;  // in what the process is known to use
 
   kept_messages kept_;
   std::uint64_t next_kept_ = 1;
-  std::size_t kept_bytes_ = 0;
+  bool shows_kept_ = false;  // `self_` knows of them
   std::uint32_t shown_ = 0;  // of `self_`'s memory, so much is this machine's
   process* self_;
   script::limits budget_;
@@ -200,7 +202,7 @@ template <class F>
 }
 
 [[noreturn]] void raise(lua_State* L, const std::string& what);  // with the place of the caller
-[[noreturn]] void raise(lua_State* L, const error& why);
+[[noreturn]] void raise(lua_State* L, const error& why);         // as a table, see push_error
 
 // Awaits `op` and returns what it gave: a failure raises, or is returned as nil and its text.
 enum class on_failure : lua_KContext { raise, return_nil };

@@ -85,7 +85,7 @@ int disconnect_node(lua_State* L) {
 
 bool check_on(lua_State* L, int index) {
   if (lua_isnoneornil(L, index)) return true;
-  luaL_checktype(L, index, LUA_TBOOLEAN);
+  check_type(L, index, LUA_TBOOLEAN);
   return lua_toboolean(L, index) != 0;
 }
 

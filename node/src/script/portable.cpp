@@ -66,7 +66,7 @@ class copier {
   // Says that something cannot be copied; of a global that nobody may need, it is left out instead.
   value refuse(const std::string& what) {
     if (lenient_) return marked("nothing");
-    raise(L_, what);
+    raise(L_, error(errc::bad_argument, what));
   }
 
   value item(int index) {
@@ -102,7 +102,7 @@ class copier {
     const void* identity = lua_topointer(L_, index);
     auto [at, is_new] = numbers_.try_emplace(identity, static_cast<std::int64_t>(numbers_.size()));
     if (is_new) {
-      if (numbers_.size() > object_limit) raise(L_, "too much to copy to another process");
+      if (numbers_.size() > object_limit) raise(L_, error(errc::too_large, "too much to copy to another process"));
       objects_.emplace_back();
       lua_pushvalue(L_, index);
       lua_rawseti(L_, kept_, at->second + 1);
@@ -113,7 +113,7 @@ class copier {
 
   void charge(std::size_t size) {
     bytes_ += size;
-    if (bytes_ > byte_limit) raise(L_, "too much to copy to another process");
+    if (bytes_ > byte_limit) raise(L_, error(errc::too_large, "too much to copy to another process"));
   }
 
   void drain() {

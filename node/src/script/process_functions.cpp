@@ -22,7 +22,7 @@ address check_address(lua_State* L, int index) {
       if (!parsed) raise(L, parsed.error());
       return *parsed;
     }
-    luaL_argcheck(L, !text.empty(), index, "an empty name");
+    check_argument(L, !text.empty(), index, "an empty name");
     return address(std::move(text));
   }
   if (lua_istable(L, index)) {
@@ -46,12 +46,12 @@ address check_address(lua_State* L, int index) {
       lua_pop(L, 1);
     }
     auto node = complete_node_name(parts[1]);
-    luaL_argcheck(L, !parts[0].empty() && node, index,
-                  "a name and a node expected: {\"name\", \"node@host\"}, or {global = name}");
+    check_argument(L, !parts[0].empty() && node, index,
+                   "a name and a node expected: {\"name\", \"node@host\"}, or {global = name}");
     if (*node == self.node().name()) return address(parts[0]);
     return address(parts[0], *node);
   }
-  luaL_typeerror(L, index, "pid, name or {name, node}");
+  bad_type(L, index, "pid, name or {name, node}");
   return pid();
 }
 
@@ -82,12 +82,12 @@ void expect_known(lua_State* L, const address& to) {
 
 int send(lua_State* L) {
   const address to = check_address(L, 1);
-  luaL_checkany(L, 2);
+  check_any(L, 2);
   value content = to_message(L, 2);
   expect_known(L, to);
   self_of(L).send(to, std::move(content));
   lua_settop(L, 2);
-  return 1;
+  return lua_machine::of(L).sent(L, 1);
 }
 
 int register_process(lua_State* L) {
@@ -226,7 +226,7 @@ int process_info(lua_State* L) {
   if (lua_type(L, 2) == LUA_TSTRING)
     return await_value(L, [target, key = check_text(L, 2)](process& self) { return ask_detail(self, target, key); });
   const value keys = lua_isnoneornil(L, 2) ? value(list()) : to_value(L, 2);
-  luaL_argcheck(L, keys.items(), 2, "a key or a list of keys expected");
+  check_argument(L, keys.items(), 2, "a key or a list of keys expected");
   return await_value(L, [target, keys](process& self) { return ask_details(self, target, *keys.items()); });
 }
 
@@ -237,6 +237,17 @@ int group_leader(lua_State* L) {
     return 1;
   }
   me.group_leader(check_pid(L, 1));
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+// mailbox_limit(messages[, bytes]); 0: none
+int mailbox_limit(lua_State* L) {
+  const lua_Integer messages = check_integer(L, 1);
+  const lua_Integer bytes = lua_isnoneornil(L, 2) ? 0 : check_integer(L, 2);
+  check_argument(L, messages >= 0, 1, "a number of messages expected, 0 for no limit");
+  check_argument(L, bytes >= 0, 2, "a number of bytes expected, 0 for no limit");
+  self_of(L).limit_mailbox(static_cast<std::size_t>(messages), static_cast<std::size_t>(bytes));
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -260,6 +271,7 @@ void open_processes(lua_State* L) {
                   {"process_alive", &guarded<is_alive>},
                   {"process_info", &guarded<process_info>},
                   {"group_leader", &guarded<group_leader>},
+                  {"mailbox_limit", &guarded<mailbox_limit>},
                   {"make_ref", &guarded<make_ref>}});
 }
 

@@ -118,7 +118,7 @@ void set_cmd_option(lua_State* L, asked& out, const std::string& name, const val
 template <class Set>
 void each_option(lua_State* L, int index, asked& out, Set set) {
   if (lua_isnoneornil(L, index)) return;
-  luaL_checktype(L, index, LUA_TTABLE);
+  check_type(L, index, LUA_TTABLE);
   const value given = to_value(L, index);
   auto item = [&](const value& one) {
     const list* pair = one.items();
@@ -141,8 +141,8 @@ asked check_executable(lua_State* L, int index) {
   if (!lua_istable(L, index)) return asked{command(check_text(L, index)), {}, wait_forever};
   const value given = to_value(L, index);
   const list* both = given.items();
-  luaL_argcheck(L, both && both->size() == 2 && (*both)[0] == value("spawn_executable"), index,
-                "the name of an executable expected, or {\"spawn_executable\", name}");
+  check_argument(L, both && both->size() == 2 && (*both)[0] == value("spawn_executable"), index,
+                 "the name of an executable expected, or {\"spawn_executable\", name}");
   return asked{command(text_of(L, (*both)[1], "executable")), {}, wait_forever};
 }
 
@@ -193,7 +193,7 @@ value request_of(std::string_view tag, std::initializer_list<std::pair<std::stri
 
 int command_port(lua_State* L) {
   const value data = lua_isnoneornil(L, 2) ? value() : to_value(L, 2);
-  luaL_argexpected(L, data.text() || data.binary(), 2, "string or bytes");
+  if (!(data.text() || data.binary())) bad_type(L, 2, "string or bytes");
   const duration limit = check_duration(L, 3, default_call_time);
   return ask(L, request_of(program_write::troupe_tag(), {{"data", data}}), limit);
 }
@@ -204,7 +204,7 @@ int close_port(lua_State* L) {
   return ask(L, request_of(program_close::troupe_tag()), check_duration(L, 2, close_time));
 }
 int signal_port(lua_State* L) {
-  const lua_Integer number = luaL_checkinteger(L, 2);
+  const lua_Integer number = check_integer(L, 2);
   return ask(L, request_of(program_signal::troupe_tag(), {{"number", static_cast<std::int64_t>(number)}}),
              check_duration(L, 3, default_call_time));
 }

@@ -91,10 +91,9 @@ int search(lua_State* L) {
   auto& state = *static_cast<receive_state*>(lua_touserdata(L, state_index));
   const auto& kept = m.kept();
   for (auto at = kept.upper_bound(state.looked_at); at != kept.end(); at = kept.upper_bound(state.looked_at)) {
-    m.leave(state.looked_at);  // the one before
     state.looked_at = at->first;
     if (lua_isnil(L, matcher_index)) return take(L, at->first);
-    const auto content = content_of(at->second.content);
+    const auto content = content_of(at->second);
     if (!content) continue;  // it fits nothing
     if (lua_isfunction(L, matcher_index)) {
       lua_pushvalue(L, matcher_index);
@@ -110,7 +109,6 @@ int search(lua_State* L) {
     lua_settop(L, state_index);
     if (fits) return take(L, state.looked_at);
   }
-  m.leave(state.looked_at);
   const time_point deadline = state.deadline;
   return m.await(
       L, [&m, deadline](process& self) { return next_message(self, &m, deadline); }, &guarded_k<continue_receive>,
@@ -144,7 +142,7 @@ int receive(lua_State* L) {
   }
   if (!lua_isnil(L, 1) && !lua_isfunction(L, 1) && !lua_istable(L, 1) && lua_type(L, 1) != LUA_TSTRING &&
       !test_pid(L, 1) && !test_ref(L, 1)) {
-    luaL_typeerror(L, 1, "function or pattern");
+    bad_type(L, 1, "function or pattern");
   }
   process& me = lua_machine::of(L).self();
   const duration limit = check_duration(L, 2, wait_forever);
@@ -189,8 +187,8 @@ task<result<value>> sleep_for(process& self, duration time) {
 }
 
 int sleep(lua_State* L) {
-  luaL_checkany(L, 1);
-  luaL_argcheck(L, !lua_isnil(L, 1), 1, "a time in milliseconds expected");
+  check_any(L, 1);
+  check_argument(L, !lua_isnil(L, 1), 1, "a time in milliseconds expected");
   const duration time = check_duration(L, 1, wait_forever);
   return await_value(L, [time](process& self) { return sleep_for(self, time); });
 }

@@ -19,8 +19,8 @@ task<result<value>> call_registry(process& self, address to, value request) {
 value request_of(const char* tag, map fields = {}) { return list_of({tag, value(std::move(fields))}); }
 
 value check_key(lua_State* L, int index) {
-  luaL_checkany(L, index);
-  luaL_argcheck(L, !lua_isnil(L, index), index, "a key expected, not nil");
+  check_any(L, index);
+  check_argument(L, !lua_isnil(L, index), index, "a key expected, not nil");
   return to_value(L, index);
 }
 value content_at(lua_State* L, int index) { return lua_isnoneornil(L, index) ? value() : to_value(L, index); }
@@ -57,7 +57,7 @@ struct start_plan {
 start_plan check_plan(lua_State* L) {
   start_plan out{check_text(L, 1), keyed_registry::unique, {}};
   if (lua_isnoneornil(L, 2)) return out;
-  luaL_checktype(L, 2, LUA_TTABLE);
+  check_type(L, 2, LUA_TTABLE);
   const value given = to_value(L, 2);
   if (given.items() && given.items()->empty()) return out;
   auto refuse = [L](const std::string& what) { raise(L, error(errc::bad_argument, what)); };
@@ -168,7 +168,7 @@ int looked_up(lua_State* L, lua_KContext) {
   return store(L);
 }
 int update_value(lua_State* L) {
-  luaL_checktype(L, 3, LUA_TFUNCTION);
+  check_type(L, 3, LUA_TFUNCTION);
   lua_settop(L, 3);
   return ask_then(L, request_of("registry.lookup", with_key(L, 2)), &guarded_k<looked_up>);
 }
@@ -252,7 +252,7 @@ int give_entries(lua_State* L, lua_KContext) {
   return 1;
 }
 int dispatch(lua_State* L) {
-  luaL_checktype(L, 3, LUA_TFUNCTION);
+  check_type(L, 3, LUA_TFUNCTION);
   return ask_then(L, request_of("registry.lookup", with_key(L, 2)), &guarded_k<give_entries>);
 }
 

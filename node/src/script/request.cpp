@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char* request_type = "from";
 
-message& check_request(lua_State* L) { return *static_cast<message*>(luaL_checkudata(L, 1, request_type)); }
+message& check_request(lua_State* L) { return *static_cast<message*>(check_object(L, 1, request_type)); }
 
 int destroy_request(lua_State* L) {
   check_request(L).~message();

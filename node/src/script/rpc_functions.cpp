@@ -19,9 +19,9 @@ constexpr const char* pending_type = "rpc.pending";
 // -- errors
 
 int error_to_text(lua_State* L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+  check_type(L, 1, LUA_TTABLE);
   std::string text;
-  for (const char* key : {"code", "text"}) {
+  for (const char* key : {"place", "code", "text"}) {
     lua_getfield(L, 1, key);
     if (lua_type(L, -1) == LUA_TSTRING) text += (text.empty() ? "" : ": ") + check_text(L, -1);
     lua_pop(L, 1);
@@ -63,6 +63,20 @@ void push_error(lua_State* L, const error& why) {
 
 void raise_error(lua_State* L, const error& why) {
   push_error(L, why);
+  lua_error(L);
+  std::abort();  // lua_error does not return
+}
+
+void raise(lua_State* L, const error& why) {
+  push_error(L, why);
+  luaL_where(L, 1);
+  std::string place = lua_tostring(L, -1);
+  lua_pop(L, 1);
+  if (place.ends_with(": ")) {
+    place.resize(place.size() - 2);
+    push_text(L, place);
+    lua_setfield(L, -2, "place");
+  }
   lua_error(L);
   std::abort();  // lua_error does not return
 }
@@ -126,7 +140,7 @@ int rpc_cast(lua_State* L) {
                               std::move(arguments));
   detail::cast_request(lua_machine::of(L).self(), what);
   lua_pushboolean(L, 1);
-  return 1;
+  return lua_machine::of(L).sent(L, 1);
 }
 
 // -- calls that are begun now and answered later
@@ -140,13 +154,15 @@ std::shared_ptr<detail::pending_call> begin_call(process& self, std::string node
   return detail::begin_pending(self, std::move(name), std::move(work));
 }
 
+constexpr std::source_location nowhere;  // Lua's lines are not C++'s
+
 // {node =, value =} or {node =, error =} for each, in their order.
 task<result<value>> call_all(process& self, std::vector<std::string> nodes, callee called, value arguments,
                              duration limit) {
   std::vector<rpc::pending<value>> calls;
   calls.reserve(nodes.size());
-  for (const std::string& node : nodes) calls.emplace_back(self, begin_call(self, node, called, arguments));
-  auto gathering = rpc::gather<value>(self, std::move(calls), limit);
+  for (const std::string& node : nodes) calls.emplace_back(self, begin_call(self, node, called, arguments), nowhere);
+  auto gathering = rpc::gather<value>(self, std::move(calls), limit, nowhere);
   auto got = co_await std::move(gathering);
   list out;
   for (std::size_t i = 0; i < got.size(); ++i) {
@@ -161,7 +177,7 @@ task<result<value>> call_all(process& self, std::vector<std::string> nodes, call
 
 // rpc.multicall(nodes, function[, arguments[, milliseconds]])
 int rpc_multicall(lua_State* L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+  check_type(L, 1, LUA_TTABLE);
   std::vector<std::string> nodes;
   const auto count = static_cast<lua_Integer>(lua_rawlen(L, 1));
   for (lua_Integer i = 1; i <= count; ++i) {
@@ -182,9 +198,7 @@ int rpc_multicall(lua_State* L) {
 
 using pending_handle = std::shared_ptr<detail::pending_call>;
 
-pending_handle& check_pending(lua_State* L) {
-  return *static_cast<pending_handle*>(luaL_checkudata(L, 1, pending_type));
-}
+pending_handle& check_pending(lua_State* L) { return *static_cast<pending_handle*>(check_object(L, 1, pending_type)); }
 
 // rpc.async(node, function[, arguments])
 int rpc_async(lua_State* L) {

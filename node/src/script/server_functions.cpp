@@ -28,16 +28,16 @@ value request_of(const char* tag, map fields = {}) { return list_of({tag, value(
 
 // server.call(server, message[, milliseconds])
 int server_call(lua_State* L) {
-  luaL_checkany(L, 2);
+  check_any(L, 2);
   return ask(L, 1, to_message(L, 2), 3);
 }
 
 int server_cast(lua_State* L) {
   const address to = check_address(L, 1);
-  luaL_checkany(L, 2);
+  check_any(L, 2);
   lua_machine::of(L).self().send(to, to_message(L, 2));
   lua_pushstring(L, "ok");
-  return 1;
+  return lua_machine::of(L).sent(L, 1);
 }
 
 task<result<value>> call_many(process& self, std::vector<std::string> nodes, std::string name, value request,
@@ -75,7 +75,7 @@ int server_multi_call(lua_State* L) {
   std::vector<std::string> nodes;
   const int at = take_nodes(L, nodes);
   std::string name = check_text(L, at);
-  luaL_checkany(L, at + 1);
+  check_any(L, at + 1);
   const duration limit = check_duration(L, at + 2, default_call_time);
   return lua_machine::of(L).await(
       L,
@@ -90,10 +90,10 @@ int server_abcast(lua_State* L) {
   std::vector<std::string> nodes;
   const int at = take_nodes(L, nodes);
   const std::string name = check_text(L, at);
-  luaL_checkany(L, at + 1);
+  check_any(L, at + 1);
   detail::send_to_each(lua_machine::of(L).self(), nodes, name, to_message(L, at + 1));
   lua_pushstring(L, "abcast");
-  return 1;
+  return lua_machine::of(L).sent(L, 1);
 }
 
 task<result<value>> stop_in(process& self, address to, value reason, duration limit) {
@@ -140,27 +140,27 @@ int resume(lua_State* L) {
   });
 }
 int replace_state(lua_State* L) {
-  luaL_checkany(L, 2);
+  check_any(L, 2);
   return ask_system(L, 3, [state = to_value(L, 2)](process& self, address to, duration limit) {
     return without_value(sys::replace_state(self, std::move(to), state, limit));
   });
 }
 // sys.log(server, true | number | "get" | false[, milliseconds])
 int system_log(lua_State* L) {
-  luaL_checkany(L, 2);
+  check_any(L, 2);
   if (lua_type(L, 2) == LUA_TSTRING && check_text(L, 2) == "get") return ask_system(L, 3, &sys::log_get);
   std::size_t events = sys::default_log;
   if (lua_isboolean(L, 2)) events = lua_toboolean(L, 2) ? sys::default_log : 0;
-  else events = static_cast<std::size_t>(std::max<lua_Integer>(0, luaL_checkinteger(L, 2)));
+  else events = static_cast<std::size_t>(std::max<lua_Integer>(0, check_integer(L, 2)));
   return ask_system(L, 3, [events](process& self, address to, duration limit) {
     return without_value(sys::log(self, std::move(to), events, limit));
   });
 }
 // sys.statistics(server, true | false | "get"[, milliseconds])
 int statistics(lua_State* L) {
-  luaL_checkany(L, 2);
+  check_any(L, 2);
   if (lua_type(L, 2) == LUA_TSTRING && check_text(L, 2) == "get") return ask_system(L, 3, &sys::statistics_get);
-  luaL_checktype(L, 2, LUA_TBOOLEAN);
+  check_type(L, 2, LUA_TBOOLEAN);
   const bool on = lua_toboolean(L, 2);
   return ask_system(L, 3, [on](process& self, address to, duration limit) {
     return without_value(sys::statistics(self, std::move(to), on, limit));

@@ -19,10 +19,10 @@ struct ready_call {
 
 // What lies on L from 1 on, a function and its arguments, to the machine's thread.
 ready_call hand_over(lua_machine& m, lua_State* L) {
-  luaL_checktype(L, 1, LUA_TFUNCTION);
+  check_type(L, 1, LUA_TFUNCTION);
   const int count = lua_gettop(L);
   ready_call out{m.fresh_thread(L), count - 1};
-  luaL_argcheck(L, lua_checkstack(out.thread, count + 2), 1, "too many arguments");
+  check_argument(L, lua_checkstack(out.thread, count + 2), 1, "too many arguments");
   lua_xmove(L, out.thread, count);
   return out;
 }
@@ -30,11 +30,11 @@ ready_call hand_over(lua_machine& m, lua_State* L) {
 // The table {function, arguments…, n = how many} of an image becomes its items, on an empty stack.
 void unpack_image(lua_State* L, const value& image) {
   copy_in(L, image);
-  luaL_checktype(L, 1, LUA_TTABLE);
+  check_type(L, 1, LUA_TTABLE);
   lua_getfield(L, 1, "n");
-  const lua_Integer count = luaL_checkinteger(L, -1);
+  const lua_Integer count = check_integer(L, -1);
   lua_settop(L, 1);
-  luaL_argcheck(L, count >= 1 && count <= 1'000'000, 1, "a function and its arguments expected");
+  check_argument(L, count >= 1 && count <= 1'000'000, 1, "a function and its arguments expected");
   luaL_checkstack(L, static_cast<int>(count) + 2, "too many arguments");
   for (lua_Integer i = 1; i <= count; ++i) lua_rawgeti(L, 1, i);
   lua_remove(L, 1);

@@ -133,7 +133,7 @@ int spawn_entry(lua_State* L, int what, const std::string& node, way how) {
 
 int spawn_function(lua_State* L, int what, const std::string& node, way how) {
   lua_machine& m = lua_machine::of(L);
-  luaL_checktype(L, what, LUA_TFUNCTION);
+  check_type(L, what, LUA_TFUNCTION);
   const int top = lua_gettop(L);
   const int count = top - what + 1;
   lua_createtable(L, count, 1);

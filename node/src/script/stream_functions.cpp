@@ -48,7 +48,7 @@ struct held_stream {
 };
 using handle = std::shared_ptr<held_stream>;
 
-handle& check_stream(lua_State* L, int index) { return *static_cast<handle*>(luaL_checkudata(L, index, stream_type)); }
+handle& check_stream(lua_State* L, int index) { return *static_cast<handle*>(check_object(L, index, stream_type)); }
 
 int destroy_stream(lua_State* L) {
   check_stream(L, 1).~handle();
@@ -59,7 +59,7 @@ int destroy_stream(lua_State* L) {
 task_stream_options check_options(lua_State* L, int index) {
   task_stream_options out;
   if (lua_isnoneornil(L, index)) return out;
-  luaL_checktype(L, index, LUA_TTABLE);
+  check_type(L, index, LUA_TTABLE);
   const value given = to_value(L, index);
   const map* entries = given.entries();
   if (!entries && given.items() && given.items()->empty()) return out;
@@ -116,7 +116,7 @@ int begin(lua_State* L, bool linked) {
   asked_task what;
   int at = 1;
   if (lua_istable(L, 2)) what.supervisor = check_address(L, at++);
-  luaL_checktype(L, at, LUA_TTABLE);
+  check_type(L, at, LUA_TTABLE);
   const value items = to_value(L, at);
   if (!items.items()) raise_error(L, error(errc::bad_argument, "a list of items expected"));
   what.called = check_callee(L, at + 1);

@@ -27,7 +27,7 @@ using handle = std::shared_ptr<held_task>;
 
 process& self_of(lua_State* L) { return lua_machine::of(L).self(); }
 
-handle& check_task(lua_State* L, int index) { return *static_cast<handle*>(luaL_checkudata(L, index, task_type)); }
+handle& check_task(lua_State* L, int index) { return *static_cast<handle*>(check_object(L, index, task_type)); }
 
 int destroy_task(lua_State* L) {
   check_task(L, 1).~handle();
@@ -126,7 +126,7 @@ int await(lua_State* L) {
 }
 
 std::vector<handle> check_tasks(lua_State* L, int index) {
-  luaL_checktype(L, index, LUA_TTABLE);
+  check_type(L, index, LUA_TTABLE);
   std::vector<handle> out;
   const auto count = static_cast<lua_Integer>(lua_rawlen(L, index));
   for (lua_Integer i = 1; i <= count; ++i) {

@@ -10,8 +10,8 @@ namespace {
 int start(lua_State* L, bool repeats) {
   process& me = lua_machine::of(L).self();
   const std::int64_t milliseconds = check_milliseconds(L, 1);
-  luaL_argcheck(L, milliseconds >= (repeats ? 1 : 0) && milliseconds < INT64_MAX / 1'000'000, 1, "out of range");
-  luaL_checkany(L, 2);
+  check_argument(L, milliseconds >= (repeats ? 1 : 0) && milliseconds < INT64_MAX / 1'000'000, 1, "out of range");
+  check_any(L, 2);
   const bool to_other = lua_gettop(L) > 2;
   const address to = to_other ? check_address(L, 2) : address(me.id());
   value content = to_message(L, to_other ? 3 : 2);
@@ -26,7 +26,7 @@ int send_after(lua_State* L) { return start(L, false); }
 int send_interval(lua_State* L) { return start(L, true); }
 
 int cancel(lua_State* L) {
-  const auto id = static_cast<std::uint64_t>(luaL_checkinteger(L, 1));
+  const auto id = static_cast<std::uint64_t>(check_integer(L, 1));
   lua_pushboolean(L, lua_machine::of(L).self().cancel(timer(id)) ? 1 : 0);
   return 1;
 }

@@ -310,6 +310,7 @@ TEST_P(Rpc, MulticallGivesAResultForEachInOrder) {
     EXPECT_LT(self.now() - begin, patience);
     EXPECT_EQ(some[0].or_exit(), value("one@test"));
     EXPECT_EQ(some[3].error(), errc::timeout);
+    EXPECT_NE(some[3].error().text().find(" at rpc_test.cpp:"), std::string::npos) << some[3].error().text();
     EXPECT_EQ(self.waiting_messages(), 0u);
   });
 }

@@ -243,7 +243,7 @@ TEST_F(Functions, CallsAndTheCatalogue) {
   EXPECT_TRUE(has(eval("exercise.must()"), "noproc"));
   EXPECT_TRUE(has(eval("exercise.calculator()"), "module"));
   EXPECT_TRUE(has(eval("exercise.nothing()"), "nil value (field 'nothing')"));
-  EXPECT_EQ(eval("pcall(exercise.fail)"), "false, \"not_found: no such key\"");
+  EXPECT_EQ(eval("ok, e = pcall(exercise.fail) return ok, tostring(e)"), "false, \"not_found: no such key\"");
   EXPECT_EQ(eval("tostring(exercise.calculator.push)"), "\"exercise.calculator.push(number) -> any\"");
   EXPECT_TRUE(has(eval("app.functions('exercise.calculator')"), "{\"exercise.calculator.push(number) -> any\"}"));
   EXPECT_TRUE(has(eval("functions()"), "exercise.counter"));
@@ -288,6 +288,25 @@ TEST_F(Functions, WhatAReceiveHasLeftStillWaits) {
   eval("with = process_info(self(), 'memory')");
   EXPECT_EQ(eval("for i = 1, 10 do assert(receive()[1] == i) end return process_info(self(), 'queue')"), "0");
   EXPECT_EQ(eval("collectgarbage() sleep(1) return process_info(self(), 'memory') < with - 900000"), "true");
+}
+
+TEST_F(Functions, WhatAReceiveHasLeftIsShownAndBounded) {
+  eval("p = spawn(function() mailbox_limit(5) receive{'never'} end)");
+  eval("for i = 1, 3 do send(p, {'other', i}) end sleep(1) while process_info(p, 'queue') < 3 do sleep(1) end");
+  EXPECT_EQ(eval("process_info(p, 'messages')"), "{{\"other\", 1}, {\"other\", 2}, {\"other\", 3}}");
+  eval("for i = 4, 9 do send(p, {'other', i}) end");
+  EXPECT_EQ(eval("process_info(p, 'queue')"), "5");
+  EXPECT_EQ(s.node->core().counters().mailbox_refused.load(), 4u);
+  EXPECT_EQ(eval("process_info(p, 'messages')[5]"), "{\"other\", 5}");
+  // The same in bytes, for what a receive has left and for what it has not seen.
+  eval("q = spawn(function() mailbox_limit(0, 100000) receive{'never'} end)");
+  eval(
+      "for i = 1, 2 do send(q, {'other', ('x'):rep(40000)}) end sleep(1) "
+      "while process_info(q, 'queue') < 2 do sleep(1) end");
+  eval("for i = 1, 5 do send(q, {'other', ('x'):rep(40000)}) end");
+  EXPECT_EQ(eval("process_info(q, 'queue')"), "3");
+  EXPECT_EQ(s.node->core().counters().mailbox_refused.load(), 8u);
+  EXPECT_TRUE(has(eval("mailbox_limit(-1)"), "bad_argument"));
 }
 
 TEST_F(Functions, ManyProcessesAreListedInSlices) {

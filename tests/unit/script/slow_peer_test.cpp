@@ -1,0 +1,119 @@
+// Sends to a node that takes them slowly: over real sockets, and interrupted. What is parked and what lies here then is
+// sim/script_slow_peer_test.cpp's.
+#include "cluster.hpp"
+
+#include "support/temp_dir.hpp"
+
+namespace troupe::test {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+struct tally {
+  std::mutex mutex;
+  std::vector<std::int64_t> numbers;
+  std::size_t count() {
+    std::lock_guard lock(mutex);
+    return numbers.size();
+  }
+};
+
+task<> sink(process& self, std::shared_ptr<tally> out) {
+  for (;;) {
+    auto got = co_await self.receive(wait_forever);
+    const value content = got->to_value();
+    std::lock_guard lock(out->mutex);
+    out->numbers.push_back(*content.items()->front().integer());
+  }
+}
+
+std::shared_ptr<tally> start_sink(member& where) {
+  auto out = std::make_shared<tally>();
+  spawn_options named;
+  named.name = "sink";
+  spawn(*where.machine, std::move(named), &sink, out).or_exit();
+  return out;
+}
+
+std::int64_t unsent(member& of) {
+  std::int64_t most = 0;
+  const value info = of.network->info();
+  for (const value& peer : *info.find("peers")->items()) most = std::max(most, peer.integer_at("queued_bytes"));
+  return most;
+}
+
+}  // namespace
+
+class LuaSlowSockets : public testing::Test {
+ protected:
+  member start(const std::string& name) {
+    const auto directory = bus::run_directory::open(folder_.path().string()).or_exit();
+    detail::bare_node_options options;
+    options.name = name;
+    options.creation = system_random()->next() | 1;
+    options.workers = 2;
+    member out;
+    out.machine = detail::make_bare_node(std::move(options));
+    internal::distribution_options network;
+    network.loop = loop_;
+    network.transport = bus::zmq_transport(*loop_).or_exit();
+    network.directory = directory;
+    network.claim = directory.claim(name, *system_random()).or_exit();
+    network.cookie = "a-cookie-for-these-tests";
+    out.network = internal::attach_distribution(out.core(), std::move(network)).or_exit();
+    out.network->open().or_exit();
+    out.door = out.machine->make_handle().or_exit();
+    return out;
+  }
+  temp_dir folder_;
+  std::shared_ptr<bus::loop> loop_ = bus::make_loop();
+};
+
+TEST_F(LuaSlowSockets, NothingIsLost) {
+  member one = start("one@test"), two = start("two@test");
+  auto seen = start_sink(two);
+  std::optional<result<value>> done;
+  std::thread sender([&] {
+    done = evaluate(*one.machine,
+                    "to = {'sink', 'two@test'} "
+                    "for i = 1, 30 do send(to, {i, ('x'):rep(1 << 20)}) end "
+                    "for i = 31, 3030 do send(to, {i, ('x'):rep(8 << 10)}) end return 'all sent'");
+  });
+  std::int64_t most = 0;
+  EXPECT_TRUE(wait_until([&] {
+    most = std::max(most, unsent(one));
+    return seen->count() == 3030;
+  })) << seen->count();
+  sender.join();
+  ASSERT_TRUE(done && *done) << (*done ? "" : (*done).error().message());
+  EXPECT_LT(most, 16 << 20);
+  std::lock_guard lock(seen->mutex);
+  for (std::size_t i = 0; i < seen->numbers.size(); ++i) ASSERT_EQ(seen->numbers[i], static_cast<std::int64_t>(i + 1));
+}
+
+class LuaHeld : public LuaCluster {
+ protected:
+  void SetUp() override {
+    member_options narrow;
+    narrow.offers = offers();
+    offer_script(narrow.offers);
+    narrow.queue_bytes = 64u << 10;
+    narrow.sender_bytes = 1u << 20;
+    narrow.wire.tick = 60s;
+    one_ = start("one@test", std::move(narrow));
+    console_.emplace(*one_.machine);
+  }
+};
+
+TEST_F(LuaHeld, CtrlCEndsAParkedSend) {
+  two_ = begin("two@test");
+  auto seen = start_sink(two_);
+  console_->start("for i = 1, math.huge do send({'sink', 'two@test'}, {i, ('x'):rep(50000)}) end");
+  ASSERT_TRUE(wait_until([&] { return one_.network->counters().parked.load() > 3; }));
+  console_->interrupt();
+  EXPECT_TRUE(has(console_->finish().error, "interrupted"));
+  EXPECT_EQ(eval("1 + 1"), "2");
+}
+
+}  // namespace troupe::test
