@@ -283,6 +283,7 @@ int give_sent(lua_State* L, lua_KContext results) {
 }  // namespace
 
 int lua_machine::sent(lua_State* L, int results) {
+  if (detail::core::overran(self_->id())) await_exit(L, exit_reason(error(errc::overloaded)));  // it has ended already
   if (!detail::core::is_held(*self_) || !can_wait(L)) return results;
   return await(
       L, [until = deadline_](process& self) { return until_sent(self, until); }, &guarded_k<give_sent>, results);

@@ -1,5 +1,5 @@
-// Sends to a node that takes them slowly: over real sockets, and interrupted. What is parked and what lies here then is
-// sim/script_slow_peer_test.cpp's.
+// Sends to a node that takes them slowly: over real sockets, interrupted, and where Lua cannot wait. What is parked and
+// what lies here then is sim/script_slow_peer_test.cpp's.
 #include "cluster.hpp"
 
 #include "support/temp_dir.hpp"
@@ -114,6 +114,21 @@ TEST_F(LuaHeld, CtrlCEndsAParkedSend) {
   console_->interrupt();
   EXPECT_TRUE(has(console_->finish().error, "interrupted"));
   EXPECT_EQ(eval("1 + 1"), "2");
+}
+
+// Lua cannot wait inside of table.sort: the process is one that never waits, and ends at the node's bound for those.
+TEST_F(LuaHeld, WhereLuaCannotWaitTheBoundOfASenderHolds) {
+  member_options slow;
+  slow.wire.frame_bytes = 4096;
+  slow.wire.credit_bytes = 8192;
+  two_ = start("two@test", std::move(slow));
+  start_sink(two_);
+  EXPECT_EQ(eval("p, watch = spawn_monitor(function() "
+                 "  local big, list = ('x'):rep(1 << 20), {} for i = 1, 2000 do list[i] = i % 7 end "
+                 "  table.sort(list, function(a, b) send({'sink', 'two@test'}, {1, big}) return a < b end) "
+                 "end) return receive({'DOWN', watch}, 20000)[5][1]"),
+            "\"overloaded\"");
+  EXPECT_EQ(one_.network->counters().ended_overloaded.load(), 1u) << one_.network->info().print();
 }
 
 }  // namespace troupe::test
