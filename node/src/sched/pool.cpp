@@ -17,9 +17,8 @@
 //   each block too many sends one batch to the class's central list, from where other threads refill. A thread that
 //   only frees (a consumer of messages) thus feeds the one that only takes, a batch per lock.
 // * Chunks are carved from regions of the system's own, aligned, so that a block knows its chunk. `pool_trim` counts
-// which
-//   chunks lie whole in the central lists, hands their pages back, and carves them anew, for any class, when they are
-//   needed; what a thread's cache holds keeps its chunk. Regions themselves are kept.
+//   which chunks lie whole in the central lists, hands their pages back, and carves them anew, for any class, when they
+//   are needed; what a thread's cache holds keeps its chunk. Regions themselves are kept.
 // * A thread that has destroyed its cache may still take and give (destructors of other thread-local or static
 //   objects): then each block passes the central list.
 namespace troupe::internal {
