@@ -1,5 +1,7 @@
 #include "crowd.hpp"
 
+#include <troupe/expect.hpp>
+
 namespace troupe::bus::internal {
 
 std::uint64_t crowd::one_of(const std::vector<std::uint64_t>& these) const {
@@ -29,6 +31,10 @@ void crowd::remove(std::uint64_t id) {
   const place gone = std::move(found->second);
   places_.erase(found);
   const auto own = own_.find(gone.source);
+  TROUPE_EXPECT(own != own_.end() && gone.in_own < own->second.size() && own->second[gone.in_own] == id, "id", id,
+                "source", gone.source, "in_own", gone.in_own);
+  TROUPE_EXPECT(gone.in_all < all_.size() && all_[gone.in_all] == id, "id", id, "in_all", gone.in_all, "all",
+                all_.size());
   // The last one takes the place of who goes.
   if (all_.back() != id) places_.at(all_[gone.in_all] = all_.back()).in_all = gone.in_all;
   all_.pop_back();

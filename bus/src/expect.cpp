@@ -5,12 +5,16 @@
 #include <atomic>
 #include <cstdlib>
 
+#include "quoted.hpp"
+
 namespace troupe::detail {
 namespace {
 
 std::atomic<who_runs> told_by{nullptr};
 
 }  // namespace
+
+void add_value(std::string& out, std::string_view text) { out += troupe::internal::quoted(text); }
 
 void set_who_runs(who_runs tell) noexcept { told_by.store(tell, std::memory_order_relaxed); }
 

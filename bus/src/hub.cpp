@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 #include "hub_core.hpp"
 #include "resolver.hpp"
 
@@ -263,6 +265,7 @@ void hub_core::set_security(bus::security security) {
 void hub_core::stop(std::chrono::milliseconds within) {
   loop_.run([this, within] { begin_stop(within); });
   if (!loop_.threaded()) return;
+  TROUPE_EXPECT(stopped() || !loop_.inside(), "hub", self_.name);  // it would wait for itself
   std::unique_lock lock(stop_mutex_);
   stop_done_.wait(lock, [this] { return stopped(); });
 }

@@ -25,6 +25,14 @@ connection* hub_core::find(connection_id id) {
   return found == connections_.end() ? nullptr : found->second.get();
 }
 
+// For who was promised that it is there: by a timer, which goes with its connection.
+connection& hub_core::found(connection_id id) {
+  TROUPE_EXPECT(loop_.inside(), "connection", id);
+  auto found = connections_.find(id);
+  TROUPE_EXPECT(found != connections_.end(), "connection", id, "connections", connections_.size());
+  return *found->second;
+}
+
 connection* hub_core::find_name(const std::string& name) {
   auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : found->second;
@@ -46,7 +54,8 @@ connection& hub_core::bring_up(half& h) {
   const connection_id id = c.info.id;
   connections_.emplace(id, std::move(made));
   const bool fresh = by_pipe_.emplace(c.pipe, &c).second;
-  TROUPE_EXPECT(fresh, "pipe", c.pipe, "connection", id);  // `end` comes first: one pipe, one connection
+  // `end` comes first: a pipe is in one of the four places that hub_core.hpp names.
+  TROUPE_EXPECT(fresh && !farewells_.contains(c.pipe), "pipe", c.pipe, "connection", id, "fresh", fresh);
   by_name_.insert_or_assign(c.info.who.name, &c);
   {
     std::unique_lock lock(gates_mutex_);
@@ -82,7 +91,7 @@ void hub_core::join_dials(const connection& up) {
     if (each.pipe == 0 && each.name == up.info.who.name) joined.push_back(dial);
   }
   for (const dial_id dial : joined) {
-    if (const timer_id timer = dials_.at(dial).timer; timer != 0) loop_.cancel(timer);
+    if (const timer_id timer = found_dial(dial).timer; timer != 0) loop_.cancel(timer);
     dials_.erase(dial);
     events_.dial_joined(dial, up.info.id);
   }
@@ -205,7 +214,8 @@ void hub_core::end(connection& c, const error& reason, bool tell) {
       transport_->close(pipe);
       check_stopped();
     });
-    farewells_.emplace(pipe, last);
+    const bool leaves = farewells_.emplace(pipe, last).second;
+    TROUPE_EXPECT(leaves, "connection", id, "pipe", pipe);
   } else {
     transport_->close(pipe);
   }
@@ -233,6 +243,7 @@ void hub_core::send_control(connection& c, const control& what) {
 // Small returns are kept back: a peer with most of its window left does not wait for them.
 void hub_core::return_credit(connection& c, bool all) {
   if (c.unreturned == 0 || (!all && c.unreturned < limits_.credit_bytes / 8)) return;
+  TROUPE_EXPECT(c.unreturned <= c.charged, "connection", c.info.id, "unreturned", c.unreturned, "charged", c.charged);
   c.charged -= c.unreturned;
   send_control(c, {.kind = control::what::credit, .number = std::exchange(c.unreturned, 0)});
 }
@@ -247,7 +258,8 @@ void hub_core::pump(connection& c) {
     c.in_flight += cost;
     c.bytes_out += size + header_bytes;
     ++c.frames_out;
-    c.door->queued.fetch_sub(cost, std::memory_order_acq_rel);
+    const std::size_t before = c.door->queued.fetch_sub(cost, std::memory_order_acq_rel);
+    TROUPE_EXPECT(before >= cost, "connection", c.info.id, "queued", before, "cost", cost);  // `send` has added it
   }
   if (c.leaving) {
     // What the peer has sent until it hears this is still taken; its answer, or the timer of `leave`, is the end.
@@ -271,7 +283,7 @@ void hub_core::leave(connection& c, const error& reason) {
   c.door->open.store(false, std::memory_order_release);
   const connection_id id = c.info.id;
   c.leave = loop_.at(loop_.now() + farewell_patience, [this, id] {
-    connection& late = *find(id);
+    connection& late = found(id);
     late.leave = 0;
     end(late, error(late.leave_reason), !late.said_bye);
   });
@@ -296,7 +308,7 @@ void hub_core::arm_tick(connection& c, duration wait) {
 }
 
 void hub_core::on_tick(connection_id id) {
-  connection& c = *find(id);
+  connection& c = found(id);
   const time_point now = loop_.now();
   const duration silent = now - c.heard;
   const duration grace = c.info.tick / 4;
@@ -315,10 +327,11 @@ void hub_core::on_tick(connection_id id) {
 void hub_core::ask(connection& c, duration patience, std::string why) {
   const connection_id id = c.info.id;
   if (c.probe != 0) return;
+  TROUPE_EXPECT(loop_.inside(), "connection", id);
   ping(c);
   c.probe_ping = c.pings;
   c.probe = loop_.at(loop_.now() + patience, [this, id, why = std::move(why)] {
-    connection& silent = *find(id);
+    connection& silent = found(id);
     silent.probe = 0;
     end(silent, error(errc::noconnection, silent.info.who.name + ": " + why), false);
   });

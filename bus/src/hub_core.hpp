@@ -140,6 +140,9 @@ class hub_core final : public hub, private transport_events {
   void arm_tick(connection& c, duration wait);
   void on_tick(connection_id id);
   void ask(connection& c, duration patience, std::string why);
+  connection& found(connection_id id);   // of one that is up
+  half& found_half(pipe_id pipe);        // of a handshake under way
+  pending_dial& found_dial(dial_id id);  // of a dial under way
   connection* find(connection_id id);
   connection* find_name(const std::string& name);
 

@@ -1,6 +1,8 @@
 // Who keeps a name, how a handshake is refused, how a dial ends. The table of cases stands in hub_core.hpp.
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 #include "hub_core.hpp"
 #include "quoted.hpp"
 
@@ -19,6 +21,20 @@ map about(const half& h, const error& reason) {
 
 }  // namespace
 
+half& hub_core::found_half(pipe_id pipe) {
+  TROUPE_EXPECT(loop_.inside(), "pipe", pipe);
+  auto found = halves_.find(pipe);
+  TROUPE_EXPECT(found != halves_.end(), "pipe", pipe, "halves", halves_.size());
+  return found->second;
+}
+
+pending_dial& hub_core::found_dial(dial_id id) {
+  TROUPE_EXPECT(loop_.inside(), "dial", id);
+  auto found = dials_.find(id);
+  TROUPE_EXPECT(found != dials_.end(), "dial", id, "dials", dials_.size());
+  return found->second;
+}
+
 void hub_core::drop_half(pipe_id pipe) {
   auto found = halves_.find(pipe);
   if (found == halves_.end()) return;
@@ -29,7 +45,7 @@ void hub_core::drop_half(pipe_id pipe) {
 
 // Tells the other side why, logs it here, and ends the handshake.
 void hub_core::refuse(pipe_id pipe, const error& reason) {
-  half& h = halves_.at(pipe);
+  half& h = found_half(pipe);
   send_step(pipe, encode_step("refused", error(reason.code(), reason.text().substr(0, 1024))));
   if (h.dial != 0) return fail_dial(h.dial, reason);
   drops_.drop(to_string(reason.code()), loop_.now(), "a handshake was refused", about(h, reason));
@@ -38,9 +54,8 @@ void hub_core::refuse(pipe_id pipe, const error& reason) {
 }
 
 void hub_core::fail_dial(dial_id id, const error& reason) {
-  auto found = dials_.find(id);
-  pending_dial dial = std::move(found->second);
-  dials_.erase(found);
+  pending_dial dial = std::move(found_dial(id));  // each ends once
+  dials_.erase(id);
   if (dial.timer != 0) loop_.cancel(dial.timer);
   if (dial.pipe != 0) {
     drop_half(dial.pipe);
@@ -57,7 +72,7 @@ void hub_core::fail_dial(dial_id id, const error& reason) {
 }
 
 void hub_core::on_dial_timeout(dial_id id) {
-  pending_dial& dial = dials_.at(id);
+  pending_dial& dial = found_dial(id);
   dial.timer = 0;
   auto h = halves_.find(dial.pipe);
   const bool heard = h != halves_.end() && h->second.waits_for != half::state::challenge;
@@ -69,7 +84,7 @@ void hub_core::on_dial_timeout(dial_id id) {
 
 // The peer's own dial crosses ours and wins: ours waits for it, until its deadline.
 void hub_core::cross_dial(dial_id id) {
-  pending_dial& dial = dials_.at(id);
+  pending_dial& dial = found_dial(id);
   drop_half(dial.pipe);
   transport_->close(std::exchange(dial.pipe, 0));
   if (connection* up = find_name(dial.name)) {
@@ -151,7 +166,7 @@ void hub_core::accept(half& h) {
 
 // A dialled handshake that is complete: the other side counts it as up already.
 void hub_core::settle_dialled(pipe_id pipe) {
-  half& h = halves_.at(pipe);
+  half& h = found_half(pipe);
   if (connection* old = find_name(h.peer.who.name)) {
     const bool same_life = old->info.who.creation == h.peer.who.creation;
     if (same_life && !old->info.dialled_by_us && self_.name > h.peer.who.name) {
@@ -159,13 +174,13 @@ void hub_core::settle_dialled(pipe_id pipe) {
       const connection_id kept = old->info.id;
       drop_half(pipe);
       transport_->close(pipe);
-      loop_.cancel(dials_.at(dial).timer);
+      loop_.cancel(found_dial(dial).timer);
       dials_.erase(dial);
       return events_.dial_joined(dial, kept);
     }
     end(*old, error(errc::noconnection, "replaced by a new connection that this node dialled"), false);
   }
-  loop_.cancel(dials_.at(h.dial).timer);
+  loop_.cancel(found_dial(h.dial).timer);
   dials_.erase(h.dial);
   ++dialled_;
   bring_up(h);

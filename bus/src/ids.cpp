@@ -5,6 +5,8 @@
 #include <charconv>
 #include <utility>
 
+#include <troupe/expect.hpp>
+
 #include "life_table.hpp"
 #include "quoted.hpp"
 
@@ -138,7 +140,10 @@ std::optional<std::size_t> life_table::forget_one(bool spared_too) {
     entry* each = at.load(std::memory_order_relaxed);
     if (each->held || (each->spared && !spared_too)) continue;
     if (each->seen.exchange(false, std::memory_order_relaxed)) continue;
-    if (each->spared) --spared_;
+    if (each->spared) {
+      TROUPE_EXPECT(spared_ > 0, "life", each->name, "creation", each->creation);
+      --spared_;
+    }
     lives_.erase({each->name, each->creation});
     at.store(nullptr, std::memory_order_release);
     forgotten_.emplace_back(each);
@@ -178,6 +183,7 @@ result<const node_life*> life_table::intern(std::string_view name, std::uint64_t
 void life_table::release(const node_life* life) noexcept {
   const std::lock_guard lock(mutex_);
   auto* each = const_cast<entry*>(static_cast<const entry*>(life));
+  TROUPE_EXPECT(each->held > 0, "life", each->name, "creation", each->creation);
   --each->held;
   each->seen.store(true, std::memory_order_relaxed);
 }

@@ -6,6 +6,8 @@
 #include <system_error>
 #include <thread>
 
+#include <troupe/expect.hpp>
+
 #include "thread.hpp"
 
 namespace troupe::bus::internal {
@@ -104,10 +106,12 @@ void resolver::body(const std::shared_ptr<shared>& with) {
       if (with->owner != nullptr) with->owner->answered(key, found);
     });
   }
+  TROUPE_EXPECT(with->threads > 0, "waiting", with->waiting.size());  // `begin` counts it before it may look
   --with->threads;
 }
 
 void resolver::answered(const std::string& key, const result<std::vector<socket_address>>& found) {
+  TROUPE_EXPECT(loop_.inside(), "key", key);
   auto node = questions_.extract(key);
   if (node.empty()) return;
   auto wanted_by = std::move(node.mapped().wanted_by);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include <troupe/expect.hpp>
+
 namespace troupe::bus {
 namespace internal {
 namespace {
@@ -217,6 +219,7 @@ void simulation::transmit(const std::shared_ptr<simulated_pipe>& pipe, int way, 
 
 void simulation::deliver(const std::shared_ptr<simulated_pipe>& pipe, int way) {
   simulated_pipe::direction& d = pipe->way[way];
+  TROUPE_EXPECT(!d.under_way.empty(), "pipe", d.id, "way", way);  // each that is sent is delivered once
   simulated_pipe::item item = std::move(d.under_way.front());
   d.under_way.pop_front();
   if (d.reader == nullptr) return;

@@ -67,16 +67,19 @@ void system_loop::run(std::move_only_function<void()> work) {
 }
 
 bool system_loop::watch(int fd, fd_watcher& watcher) {
+  TROUPE_EXPECT(inside(), "fd", fd);
   epoll_event event{.events = EPOLLIN, .data = {.ptr = &watcher}};
   return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 void system_loop::watch_writable(int fd, fd_watcher& watcher, bool on) {
+  TROUPE_EXPECT(inside(), "fd", fd);
   epoll_event event{.events = EPOLLIN | (on ? EPOLLOUT : 0u), .data = {.ptr = &watcher}};
   epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 
 void system_loop::unwatch(int fd, fd_watcher& watcher) {
+  TROUPE_EXPECT(inside(), "fd", fd);  // who is told of a turn may end another, and nobody else
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   for (epoll_event& one : ready_) {
     if (one.data.ptr == &watcher) one.events = 0;
@@ -86,12 +89,14 @@ void system_loop::unwatch(int fd, fd_watcher& watcher) {
 // -- who leads
 
 void system_loop::take_lead() noexcept {
+  TROUPE_EXPECT(!led_, "stepped_in", stepped_in_);  // one thread at a time
   led_ = true;
   led_now_.store(true, std::memory_order_relaxed);
   thread_id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
 }
 
 void system_loop::leave_lead() noexcept {
+  TROUPE_EXPECT(led_ && inside(), "led", led_);
   led_ = false;
   led_now_.store(false, std::memory_order_relaxed);
   thread_id_.store(std::thread::id(), std::memory_order_relaxed);

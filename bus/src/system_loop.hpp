@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <troupe/bus/loop.hpp>
+#include <troupe/expect.hpp>
 
 #include "timer_queue.hpp"
 #include "unique_fd.hpp"
@@ -55,9 +56,13 @@ class system_loop final : public loop {
   [[nodiscard]] bool threaded() const noexcept override { return true; }
   [[nodiscard]] time_point now() const noexcept override { return time_->now(); }
   timer_id at(time_point when, std::move_only_function<void()> work) override {
+    TROUPE_EXPECT(inside());
     return timers_.add(when, std::move(work));
   }
-  void cancel(timer_id timer) override { timers_.cancel(timer); }
+  void cancel(timer_id timer) override {
+    TROUPE_EXPECT(inside(), "timer", timer);
+    timers_.cancel(timer);
+  }
 
   bool lend(leaders* to) override;
   bool lead() override;
@@ -67,8 +72,14 @@ class system_loop final : public loop {
   [[nodiscard]] std::uint64_t turns() const noexcept override { return turns_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool led() const noexcept override { return led_now_.load(std::memory_order_relaxed); }
 
-  void add(loop_source& source) { sources_.push_back(&source); }
-  void remove(loop_source& source) { std::erase(sources_, &source); }
+  void add(loop_source& source) {
+    TROUPE_EXPECT(inside());
+    sources_.push_back(&source);
+  }
+  void remove(loop_source& source) {
+    TROUPE_EXPECT(inside());
+    std::erase(sources_, &source);
+  }
   [[nodiscard]] bool watch(int fd, fd_watcher& watcher);
   void watch_writable(int fd, fd_watcher& watcher, bool on);  // of one that is watched
   void unwatch(int fd, fd_watcher& watcher);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <troupe/bus/loop.hpp>
+#include <troupe/expect.hpp>
 
 namespace troupe::bus::internal {
 
@@ -15,14 +16,15 @@ class timer_queue {
  public:
   timer_id add(time_point when, std::move_only_function<void()> work) {
     const timer_id id = ++last_;
+    when_.emplace(id, when);  // first: should there be no memory for the other, nothing fires
     due_.emplace(std::pair(when, id), std::move(work));
-    when_.emplace(id, when);
     return id;
   }
   void cancel(timer_id id) {
     auto found = when_.find(id);
     if (found == when_.end()) return;
-    due_.erase({found->second, id});
+    const std::size_t erased = due_.erase({found->second, id});
+    TROUPE_EXPECT(erased == 1, "timer", id);  // each timer is in both tables
     when_.erase(found);
   }
   [[nodiscard]] std::optional<time_point> next() const {
@@ -39,7 +41,8 @@ class timer_queue {
         continue;
       }
       auto work = std::move(it->second);
-      when_.erase(it->first.second);
+      const std::size_t erased = when_.erase(it->first.second);
+      TROUPE_EXPECT(erased == 1, "timer", it->first.second);
       due_.erase(it);
       work();
       it = due_.begin();  // it may have cancelled any other

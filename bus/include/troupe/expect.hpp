@@ -29,7 +29,7 @@ void set_who_runs(who_runs tell) noexcept;
 [[noreturn, gnu::cold]] void abort_with(std::string_view condition, const std::source_location& where,
                                         std::string_view values) noexcept;
 
-inline void add_value(std::string& out, std::string_view text) { out.append("\"").append(text).append("\""); }
+void add_value(std::string& out, std::string_view text);  // names come from peers: escaped, and cut
 template <class T>
   requires std::integral<T> || std::is_enum_v<T>
 void add_value(std::string& out, T number) {

@@ -2,6 +2,8 @@
 // that are longer than a frame. One queue for each sender, so that each keeps its order and none waits for another.
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 #include "dist/distribution.hpp"
 #include "sched/long_buffers.hpp"
 
@@ -25,12 +27,13 @@ std::shared_ptr<const bytes> shared_until_sent(bytes whole) {
 
 // With the peer's mutex held. Takes the buffer of a long signal, copies a short one.
 void distribution::put_backlog(peer& p, pid from, wire_buffer& encoded, bool hold) {
+  const std::size_t size = encoded.size();
+  // Before anything is entered: there may be no memory for it, and a sender in turn has something to say.
+  bytes signal = size > turn_bytes ? std::move(encoded).take() : bytes(encoded.data().begin(), encoded.data().end());
   auto [found, first] = p.backlogs.try_emplace(from);
   backlog& b = found->second;
   if (first) p.turns.push_back(from);
-  const std::size_t size = encoded.size();
-  if (size > turn_bytes) b.signals.push_back(std::move(encoded).take());
-  else b.signals.emplace_back(encoded.data().begin(), encoded.data().end());
+  b.signals.push_back(std::move(signal));
   b.waiting += size;
   p.backlog_bytes += size;
   if (hold && !b.holds) {
@@ -49,15 +52,21 @@ void distribution::pump(peer& p, std::vector<ticket>& refused, std::vector<pid>&
   while (passed < p.turns.size() && hub_->queued(p.info.id) < ahead) {
     const pid from = p.turns.front();
     p.turns.pop_front();
-    backlog& b = p.backlogs.at(from);
+    auto found = p.backlogs.find(from);
+    // Who has a turn has something to say, and once.
+    TROUPE_EXPECT(found != p.backlogs.end() && !found->second.signals.empty(), "peer", p.name, "sender", from.id(),
+                  "turns", p.turns.size(), "backlogs", p.backlogs.size());
+    backlog& b = found->second;
     passed = take_turn(p, from, b, refused) ? 0 : passed + 1;
     if (!b.signals.empty()) {
       p.turns.push_back(from);
       continue;
     }
     if (b.holds) relieved.push_back(from);
-    p.backlogs.erase(from);
+    p.backlogs.erase(found);
   }
+  TROUPE_EXPECT(!p.turns.empty() || (p.backlogs.empty() && p.backlog_bytes == 0 && p.chunked == 0), "peer", p.name,
+                "backlogs", p.backlogs.size(), "bytes", p.backlog_bytes, "chunked", p.chunked);
   if (!p.turns.empty()) hub_->relieve(p.info.id, ahead / 2);
 }
 
@@ -67,6 +76,8 @@ bool distribution::take_turn(peer& p, pid from, backlog& b, std::vector<ticket>&
   const std::size_t most = std::min({turn_bytes, frame, options_.queue_bytes});
   const std::size_t alone = p.takes_chunks ? most : frame;  // the longest that goes in one piece
   auto done = [&](std::size_t bytes) {
+    TROUPE_EXPECT(bytes <= b.waiting && b.waiting <= p.backlog_bytes, "peer", p.name, "sender", from.id(), "bytes", bytes,
+                  "waiting", b.waiting, "of_all", p.backlog_bytes);
     b.waiting -= bytes;
     p.backlog_bytes -= bytes;
   };
@@ -105,6 +116,8 @@ bool distribution::take_turn(peer& p, pid from, backlog& b, std::vector<ticket>&
   b.sent += part.size();
   done(part.size());
   if (b.sent == whole.size()) {
+    TROUPE_EXPECT(p.chunked > 0 && p.chunking >= b.sent, "peer", p.name, "chunked", p.chunked, "chunking", p.chunking,
+                  "sent", b.sent);
     p.chunking -= whole.size();
     --p.chunked;
     b.leaving.reset();
@@ -129,6 +142,7 @@ void distribution::refuse_long(const bytes& whole, peer& p, std::vector<ticket>&
 
 // The loop's thread: there is room, or the connection is up.
 void distribution::pump(const peer_ptr& p) {
+  TROUPE_EXPECT(options_.loop->inside(), "peer", p->name);
   std::vector<ticket> refused;
   std::vector<pid> relieved;
   {
@@ -175,6 +189,8 @@ result<void> distribution::arrived_chunk(const peer_ptr& p, const arrival& a) {
   at.data.insert(at.data.end(), part.data.begin(), part.data.end());
   if (at.data.size() < at.total) return {};
   bytes whole = std::move(at.data);
+  const std::size_t assembling = p->assembling;
+  TROUPE_EXPECT(assembling >= at.total, "peer", p->name, "assembling", assembling, "total", at.total);
   p->assembling -= at.total;
   p->assemblies.erase(found);
   arrival complete;

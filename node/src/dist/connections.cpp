@@ -1,6 +1,8 @@
 // Connections as they come and go. The loop's thread.
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 #include "dist/distribution.hpp"
 
 namespace troupe::internal {
@@ -68,6 +70,7 @@ bool distribution::is_member(const std::string& name) const {
 }
 
 void distribution::up(const bus::peer_info& info) {
+  TROUPE_EXPECT(options_.loop->inside() && !connections_.contains(info.id), "peer", info.who.name, "connection", info.id);
   auto life = held_life::hold(info.who.name, info.who.creation);
   if (!life) {  // `admit` has made it
     hub_->close(info.id, life.error());
@@ -84,6 +87,9 @@ void distribution::up(const bus::peer_info& info) {
       lose(p, error(errc::noconnection, "replaced by a new connection"), true);
       continue;
     }
+    // What waits for a connection waits in the backlogs: the outbox has frames of this one alone.
+    TROUPE_EXPECT(p->outbox.empty() && p->turns.size() == p->backlogs.size(), "peer", p->name, "state", p->state, "outbox",
+                  p->outbox.size(), "turns", p->turns.size(), "backlogs", p->backlogs.size());
     p->state = peer_state::up;
     p->shown = false;
     p->info = info;
@@ -180,6 +186,7 @@ void distribution::down(bus::connection_id id, const error& reason) {
 }
 
 void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
+  TROUPE_EXPECT(options_.loop->inside(), "peer", p->name);
   obligations owed;
   std::vector<pid> held;
   bool hidden = false;
@@ -194,8 +201,12 @@ void distribution::lose(const peer_ptr& p, const error& reason, bool was_up) {
     std::size_t dropped = p->outbox_signals;
     p->outbox.clear();
     p->outbox_bytes = p->outbox_signals = 0;
+    TROUPE_EXPECT(p->turns.size() == p->backlogs.size(), "peer", p->name, "turns", p->turns.size(), "backlogs",
+                  p->backlogs.size());
     for (pid sender : p->turns) {
-      const backlog& b = p->backlogs.at(sender);
+      auto found = p->backlogs.find(sender);
+      TROUPE_EXPECT(found != p->backlogs.end(), "peer", p->name, "sender", sender.id());
+      const backlog& b = found->second;
       dropped += b.signals.size();
       if (b.holds) held.push_back(sender);
     }

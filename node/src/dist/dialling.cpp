@@ -1,6 +1,8 @@
 // How a node that is addressed is found and dialled. The loop's thread, but for begin_dial.
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 #include "dist/distribution.hpp"
 #include "dist/reach.hpp"
 
@@ -8,6 +10,7 @@ namespace troupe::internal {
 
 // With the peer's mutex held, on any thread. Looking into the run directory reads files: not here.
 void distribution::begin_dial(const peer_ptr& p) {
+  TROUPE_EXPECT(p->state == peer_state::idle, "peer", p->name, "state", p->state);
   p->state = peer_state::dialling;
   post([this, p] { resolve(p); });
 }
@@ -57,6 +60,7 @@ result<std::deque<distribution::attempt>> distribution::attempts_for(const std::
 }
 
 void distribution::resolve(const peer_ptr& p) {
+  TROUPE_EXPECT(options_.loop->inside(), "peer", p->name);
   std::vector<bus::endpoint> told;
   {
     std::lock_guard lock(p->mutex);
@@ -81,10 +85,12 @@ void distribution::resolve(const peer_ptr& p) {
 }
 
 void distribution::try_next(dial_plan plan) {
+  TROUPE_EXPECT(!plan.left.empty(), "peer", plan.target->name);
   plan.now = std::move(plan.left.front());
   plan.left.pop_front();
   const bus::dial_id id = hub_->dial(plan.now.where, plan.now.how);
-  dials_.emplace(id, std::move(plan));
+  const bool fresh = dials_.emplace(id, std::move(plan)).second;
+  TROUPE_EXPECT(fresh, "dial", id);
 }
 
 // The near end of a tunnel is on loopback, where this side speaks plain text; who listens behind it may encrypt. Trying

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 #include "dist/distribution.hpp"
 #include "dist/reach.hpp"
 
@@ -173,7 +175,9 @@ bool distribution::take_told(const peer_ptr& teller, const std::string& name) {
 void distribution::forget_told(const std::string& name) {
   auto found = told_of_.find(name);
   if (found == told_of_.end()) return;
-  --found->second->told_nodes;
+  peer& teller = *found->second;
+  TROUPE_EXPECT(teller.told_nodes > 0, "teller", teller.name, "node", name);
+  --teller.told_nodes;
   told_of_.erase(found);
 }
 
@@ -206,6 +210,7 @@ std::vector<bus::endpoint> distribution::own_endpoints() const {
 }
 
 void distribution::want(const peer_ptr& p, wish how) {
+  TROUPE_EXPECT(options_.loop->inside(), "peer", p->name);
   std::lock_guard lock(p->mutex);
   if (p->gone || !may_connect(p->name)) return;
   p->wanted = std::max(p->wanted, how);
@@ -233,6 +238,7 @@ void distribution::retry_later(const peer_ptr& p) {
 
 // With the peer's mutex held.
 void distribution::arm_retry(const peer_ptr& p) {
+  TROUPE_EXPECT(options_.loop->inside() && p->retry_timer == 0, "peer", p->name, "timer", p->retry_timer);
   const time_point when = std::max(p->retry_at, deadline_after(core_.clock().now(), options_.retry_first));
   p->retry_timer = options_.loop->at(when, [this, p, alive = alive_] {
     if (*alive) retry(p);

@@ -1,6 +1,8 @@
 // How a signal leaves: encoded by its sender, noted, appended to its peer's outbox. Any thread.
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 #include "dist/distribution.hpp"
 #include "sched/long_buffers.hpp"
 
@@ -299,6 +301,7 @@ void distribution::put_frame(peer& p, std::span<const std::byte> encoded) {
 }
 
 void distribution::flush_locked(peer& p) {
+  TROUPE_EXPECT(p.state == peer_state::up, "peer", p.name, "state", p.state, "outbox", p.outbox.size());
   for (bytes& one : p.outbox) {
     // A failure means that the connection has ended: `down` is on its way and settles everything.
     if (!hub_->send(p.info.id, std::move(one), bus::delivery::must)) ++p.dropped;

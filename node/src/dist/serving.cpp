@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 #include "runtime/own.hpp"
 #include "runtime/remote_support.hpp"
 
@@ -40,7 +42,9 @@ class counted {
   counted(counted&&) noexcept = default;
   counted& operator=(counted&&) = delete;
   ~counted() {
-    if (running_) running_->fetch_sub(1, std::memory_order_relaxed);
+    if (!running_) return;
+    const std::size_t before = running_->fetch_sub(1, std::memory_order_relaxed);
+    TROUPE_EXPECT(before > 0, "running", before);
   }
 
  private:

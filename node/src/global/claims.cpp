@@ -113,7 +113,9 @@ std::vector<claim> claim_table::of(const std::string& owner) const {
   auto owned = by_owner_.find(owner);
   if (owned == by_owner_.end()) return out;
   for (const std::string& key : owned->second) {
-    for (const held& one : keys_.at(key)) {
+    const row* all = at(key);
+    TROUPE_EXPECT(all != nullptr, "owner", owner, "key", key);
+    for (const held& one : *all) {
       if (one.owner == owner) out.push_back(one.what);
     }
   }

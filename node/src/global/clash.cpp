@@ -1,6 +1,7 @@
 // What two sides of a partition have both given: settled once, by the key's arbiter, when all see each other again.
 #include <algorithm>
 
+#include <troupe/expect.hpp>
 #include <troupe/global.hpp>
 #include <troupe/rpc.hpp>
 
@@ -60,6 +61,7 @@ void keeper::settle_clashes() {
 
 // The greater fence stays: what is fenced by it may have seen it already, and refuses the lesser.
 void keeper::settle_locks(const std::vector<claim_table::held>& rows) {
+  TROUPE_EXPECT(rows.size() > 1, "rows", rows.size());
   const auto winner = std::max_element(rows.begin(), rows.end(),
                                        [](const auto& a, const auto& b) { return a.what.fence < b.what.fence; });
   for (const auto& held : rows) {
@@ -87,6 +89,7 @@ void keeper::settle_names(const std::string& key, const std::vector<claim_table:
 }
 
 void keeper::run_resolver(const std::string& key, const std::vector<claim_table::held>& rows) {
+  TROUPE_EXPECT(rows.size() > 1, "key", key, "rows", rows.size());
   clash made;
   made.round = ++rounds_;
   made.until = now() + resolver_limit;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <troupe/expect.hpp>
 #include <troupe/node.hpp>
 
 #include "global/group_keeper.hpp"
@@ -166,9 +167,10 @@ bool group_service::unsubscribe(pid who, ref monitor) {
   const auto found = state_.subscriptions.find(monitor.id());
   if (found == state_.subscriptions.end() || found->second.who != who) return false;
   state_.subscriptions.erase(found);
-  auto& all = state_.subscribers[who];
-  all.erase(monitor.id());
-  if (all.empty()) state_.subscribers.erase(who);
+  const auto all = state_.subscribers.find(who);
+  TROUPE_EXPECT(all != state_.subscribers.end(), "process", who.id(), "monitor", monitor.id());
+  all->second.erase(monitor.id());
+  if (all->second.empty()) state_.subscribers.erase(all);
   return true;
 }
 

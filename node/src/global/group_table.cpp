@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <troupe/codec.hpp>
+#include <troupe/expect.hpp>
 
 namespace troupe::internal {
 namespace {
@@ -45,6 +46,13 @@ group_table::group_state& group_table::at(const value& group) {
   return out;
 }
 
+// Of a key that a table beside it has: of a process, of a node.
+group_table::groups::iterator group_table::known(const std::string& key) {
+  const auto found = groups_.find(key);
+  TROUPE_EXPECT(found != groups_.end(), "group", key, "groups", groups_.size());
+  return found;
+}
+
 void group_table::drop_empty(groups::iterator at) {
   if (at->second.empty()) groups_.erase(at);
 }
@@ -66,9 +74,12 @@ std::vector<pid> group_table::leave(const value& group, const std::vector<pid>& 
   if (found == groups_.end()) return {};
   std::vector<pid> out = take_out(found->second.local, members);
   for (const pid one : out) {
-    auto& mine = by_process_[one];
-    if (--mine[key] == 0) mine.erase(key);
-    if (mine.empty()) by_process_.erase(one);
+    const auto mine = by_process_.find(one);
+    TROUPE_EXPECT(mine != by_process_.end(), "group", key, "process", one.id());
+    const auto times = mine->second.find(key);
+    TROUPE_EXPECT(times != mine->second.end() && times->second > 0, "group", key, "process", one.id());
+    if (--times->second == 0) mine->second.erase(times);
+    if (mine->second.empty()) by_process_.erase(mine);
   }
   drop_empty(found);
   return out;
@@ -79,8 +90,9 @@ std::vector<std::pair<value, std::vector<pid>>> group_table::gone(pid member) {
   const auto mine = by_process_.find(member);
   if (mine == by_process_.end()) return out;
   for (const auto& [key, times] : mine->second) {
-    const auto found = groups_.find(key);
-    std::erase(found->second.local, member);
+    const auto found = known(key);
+    const std::size_t erased = std::erase(found->second.local, member);
+    TROUPE_EXPECT(erased == times, "group", key, "process", member.id(), "erased", erased, "times", times);
     out.emplace_back(found->second.name, std::vector<pid>(times, member));
     drop_empty(found);
   }
@@ -122,6 +134,7 @@ std::vector<pid> group_table::leave_elsewhere(const std::string& node, const val
   if (there->second.empty()) {
     found->second.elsewhere.erase(there);
     const auto of = by_node_.find(node);
+    TROUPE_EXPECT(of != by_node_.end(), "group", key, "node", node);
     of->second.erase(key);
     if (of->second.empty()) by_node_.erase(of);
   }
@@ -134,8 +147,9 @@ std::vector<std::pair<value, std::vector<pid>>> group_table::purge(const std::st
   const auto of = by_node_.find(node);
   if (of == by_node_.end()) return out;
   for (const std::string& key : of->second) {
-    const auto found = groups_.find(key);
+    const auto found = known(key);
     const auto there = found->second.elsewhere.find(node);
+    TROUPE_EXPECT(there != found->second.elsewhere.end(), "group", key, "node", node);
     out.emplace_back(found->second.name, std::move(there->second));
     found->second.elsewhere.erase(there);
     drop_empty(found);

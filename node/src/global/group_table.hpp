@@ -52,6 +52,7 @@ class group_table {
  private:
   using groups = std::map<std::string, group_state, std::less<>>;
   group_state& at(const value& group);
+  [[nodiscard]] groups::iterator known(const std::string& key);
   void drop_empty(groups::iterator at);
 
   groups groups_;

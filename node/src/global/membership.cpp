@@ -4,6 +4,8 @@
 #include <iterator>
 #include <numeric>
 
+#include <troupe/expect.hpp>
+
 namespace troupe::internal {
 
 std::optional<partition_policy> parse_partition_policy(std::string_view word) noexcept {
@@ -159,7 +161,9 @@ void membership::refresh(time_point now) {
   confirmed_ = !silent;
   bool overlapping = silent;
   for (const auto& [id, p] : links_) {
-    if (view_slots_.contains(p.slot) && p.row->view != digest_) confirmed_ = false;
+    if (!view_slots_.contains(p.slot)) continue;
+    TROUPE_EXPECT(p.row.has_value(), "member", id, "slot", p.slot);  // who is of the view has said so
+    if (p.row->view != digest_) confirmed_ = false;
   }
   // All of the view want each other, when each wants all others.
   for (auto one = links_.begin(); one != links_.end() && !confirmed_ && !overlapping; ++one) {

@@ -1,6 +1,7 @@
 // What the processes of this node ask for and hold.
 #include <algorithm>
 
+#include <troupe/expect.hpp>
 #include <troupe/global.hpp>
 #include <troupe/lock.hpp>
 
@@ -110,6 +111,7 @@ void keeper::on_unlock(message& call, const unlock_asked& asked) {
   if (had) {
     auto mine = held->second.holders.find(holder);
     had = mine != held->second.holders.end();
+    TROUPE_EXPECT(!had || mine->second > 0, "key", key, "holder", holder.id());
     if (had && --mine->second == 0) {
       held->second.holders.erase(mine);
       unwatch(holder);
@@ -204,8 +206,9 @@ void keeper::decline(const std::string& arbiter, const claim_asked& ask) {
 
 void keeper::accept(pending& kept, const claim_granted& got) {
   pending wanted = std::move(kept);
-  pending_.erase(wanted.ask.id);
-  deadlines_.erase({wanted.deadline, wanted.ask.id});
+  // It waits until now, once, and `expire` has not seen its deadline.
+  const std::size_t erased = pending_.erase(wanted.ask.id) + deadlines_.erase({wanted.deadline, wanted.ask.id});
+  TROUPE_EXPECT(erased == 2, "ask", wanted.ask.id, "erased", erased);
   const std::string key = claim_key(wanted.ask.lock, wanted.ask.name);
   const pid holder = wanted.ask.holder;
   if (auto held = own_.find(key); held != own_.end() && !wanted.ask.lock) {
@@ -242,7 +245,8 @@ void keeper::accept(pending& kept, const claim_granted& got) {
   claims_told told;
   told.claims.push_back(made.what);
   tell_all(told);
-  own_.emplace(key, std::move(made));
+  const bool fresh = own_.emplace(key, std::move(made)).second;
+  TROUPE_EXPECT(fresh, "key", key);
   if (wanted.ask.lock) self_.reply(wanted.call, value(got.fence));
   else self_.reply(wanted.call, value(holder));
 }
@@ -269,10 +273,14 @@ void keeper::add_holder(own_claim& held, pid holder) {
 
 void keeper::drop_own(std::string key) {
   auto found = own_.find(key);
+  TROUPE_EXPECT(found != own_.end(), "key", key, "claims", own_.size());
   const own_claim gone = std::move(found->second);
   own_.erase(found);
   for (const auto& [holder, times] : gone.holders) unwatch(holder);
-  service_.with([&](global_service::state& s) { return s.claims.erase(me_, key, gone.what.number); });
+  // What this node holds, all can read: the replica has it exactly as long.
+  const bool erased =
+      service_.with([&](global_service::state& s) { return s.claims.erase(me_, key, gone.what.number); });
+  TROUPE_EXPECT(erased, "key", key, "number", gone.what.number);
   revoked_.erase({me_, gone.what.number});
   const claim_released told(gone.what.lock, gone.what.name, gone.what.number);
   tell_all(told);
@@ -286,7 +294,9 @@ void keeper::watch(pid holder) {
 
 void keeper::unwatch(pid holder) {
   auto found = watched_.find(holder);
-  if (found == watched_.end() || --found->second.second > 0) return;
+  if (found == watched_.end()) return;  // it has ended
+  TROUPE_EXPECT(found->second.second > 0, "holder", holder.id());
+  if (--found->second.second > 0) return;
   self_.demonitor(found->second.first);
   watched_.erase(found);
 }

@@ -1,5 +1,7 @@
 #include "otp/dynamic_state.hpp"
 
+#include <troupe/expect.hpp>
+
 #include "dist/serving.hpp"
 #include "otp/stop_process.hpp"
 #include "otp/supervisor_report.hpp"
@@ -149,12 +151,12 @@ task<result<void>> dynamic_state::on(process& self, ask_terminate_process ask) {
   const auto found = by_pid_.find(ask.process);
   if (found == by_pid_.end()) co_return error(errc::not_found, "no child " + ask.process.text());
   const number at = found->second;
-  const child_spec spec = children_.at(at).spec;
+  const child_spec spec = known(at).spec;
   auto stopping = stop_process(self, ask.process, spec.stop_within);
   const stopped seen = co_await std::move(stopping);
   const bool at_once = spec.stop_within <= duration::zero();
   if (!stopped_as_asked(seen.reason, at_once, spec.restart == permanent))
-    report(self, "shutdown_error", children_.at(at), ask.process, seen.reason);
+    report(self, "shutdown_error", known(at), ask.process, seen.reason);
   forget(at);
   co_return result<void>();
 }
@@ -165,7 +167,7 @@ task<> dynamic_state::on_exit(process& self, exit_message& ended) {
   const auto found = by_pid_.find(ended.from);
   if (found == by_pid_.end()) return {};
   const number at = found->second;
-  child& c = children_.at(at);
+  child& c = known(at);
   const bool again = c.spec.restart == permanent || (c.spec.restart == transient && !ended.reason.is_planned());
   if (c.spec.restart == permanent || !ended.reason.is_planned())
     report(self, "child_terminated", c, ended.from, ended.reason);
@@ -183,7 +185,9 @@ task<> dynamic_state::on_exit(process& self, exit_message& ended) {
 }
 
 void dynamic_state::try_later(process& self, number at, duration pause) {
-  children_.at(at).retry.begin(++retries_);
+  child& c = known(at);
+  TROUPE_EXPECT(!c.process, "child", c.spec.id, "process", c.process.id());  // what runs is not started again
+  c.retry.begin(++retries_);
   if (pause > duration::zero()) self.send_after(pause, self.id(), try_again(retries_, at));
   else self.send(self.id(), try_again(retries_, at));
 }
@@ -196,7 +200,7 @@ task<> dynamic_state::on(process& self, const try_again& again, message& request
 }
 
 task<> dynamic_state::restart(process& self, number at) {
-  if (!restarts_.count(self.now())) give_up(self, plan_.name(), children_.at(at).spec.id, restarts_);
+  if (!restarts_.count(self.now())) give_up(self, plan_.name(), known(at).spec.id, restarts_);
   auto starting = start(self, at);
   started outcome = co_await std::move(starting);
   if (outcome) co_return;
@@ -204,14 +208,18 @@ task<> dynamic_state::restart(process& self, number at) {
     forget(at);
     co_return;
   }
-  child& c = children_.at(at);
+  child& c = known(at);
   try_later(self, at, c.pause.next(c.spec.backoff, self.now()));
 }
 
 task<started> dynamic_state::start(process& self, number at) {
-  auto running = run_start(self, children_.at(at).spec.start);
+  {
+    const child& c = known(at);
+    TROUPE_EXPECT(!c.process, "child", c.spec.id, "process", c.process.id());  // one process for each child
+  }
+  auto running = run_start(self, known(at).spec.start);
   started outcome = co_await std::move(running);
-  child& c = children_.at(at);
+  child& c = known(at);
   c.retry.drop();
   if (outcome) {
     c.process = outcome.process();
@@ -222,6 +230,12 @@ task<started> dynamic_state::start(process& self, number at) {
     report(self, "start_error", c, outcome.process(), outcome.reason());
   }
   co_return outcome;
+}
+
+dynamic_state::child& dynamic_state::known(number at) {
+  const auto found = children_.find(at);
+  TROUPE_EXPECT(found != children_.end(), "number", at, "children", children_.size(), "supervisor", plan_.name());
+  return found->second;
 }
 
 void dynamic_state::forget(number at) {
@@ -260,7 +274,7 @@ task<> dynamic_state::stop_all(process& self) {
       const down& end = *static_cast<const down*>(got->peek()->payload());
       const auto found = waiting.find(end.monitor);
       if (found == waiting.end()) continue;
-      const child& c = children_.at(found->second.at);
+      const child& c = known(found->second.at);
       if (!stopped_as_asked(end.reason, found->second.killed && c.spec.stop_within <= duration::zero(),
                             c.spec.restart == permanent))
         report(self, "shutdown_error", c, c.process, end.reason);
@@ -270,7 +284,7 @@ task<> dynamic_state::stop_all(process& self) {
     const time_point now = self.now();
     for (auto at = waiting.begin(); at != waiting.end();) {
       ending& one = at->second;
-      const child& c = children_.at(one.at);
+      const child& c = known(one.at);
       if (one.deadline > now) {
         ++at;
       } else if (!one.killed) {

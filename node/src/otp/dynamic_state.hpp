@@ -44,6 +44,7 @@ class dynamic_state {
     restart_pause pause;
   };
 
+  [[nodiscard]] child& known(number at);
   [[nodiscard]] result<void> room() const;
   [[nodiscard]] result<pid> start_task(process& self, const std::string& function, value arguments, pid keeper,
                                        std::uint64_t id, std::shared_ptr<near_work> near);

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <set>
 
+#include <troupe/expect.hpp>
 #include <troupe/node.hpp>
 
 namespace troupe {
@@ -99,7 +100,9 @@ struct keyed_registry::table {
     std::vector<entry>& all = found->second;
     auto gone = std::stable_partition(all.begin(), all.end(),
                                       [&](const entry& one) { return one.process != process || !fits(one); });
-    count -= static_cast<std::size_t>(all.end() - gone);
+    const auto taken = static_cast<std::size_t>(all.end() - gone);
+    TROUPE_EXPECT(count >= taken, "registry", name, "count", count, "taken", taken);
+    count -= taken;
     std::move(gone, all.end(), std::back_inserter(out));
     all.erase(gone, all.end());
     const bool others = std::ranges::any_of(all, [&](const entry& one) { return one.process == process; });
@@ -334,7 +337,11 @@ std::vector<value> keyed_registry::keys_of(pid process) const {
   std::lock_guard lock(table_->mutex);
   const auto found = table_->by_process.find(process);
   if (found == table_->by_process.end() || !table_->lives(process)) return out;
-  for (const std::string& text : found->second) out.push_back(table_->entries.at(text).front().key);
+  for (const std::string& text : found->second) {
+    const auto held = table_->entries.find(text);
+    TROUPE_EXPECT(held != table_->entries.end() && !held->second.empty(), "registry", table_->name, "key", text);
+    out.push_back(held->second.front().key);
+  }
   return out;
 }
 

@@ -27,7 +27,9 @@ std::optional<start_answer> answer_in(const message& m) {
   if (const auto* typed = content_if<start_answer>(m)) return *typed;
   if (m.peek()->type != &detail::wire_type || m.tag() != start_answer::troupe_tag()) return std::nullopt;
   const value content = m.to_value();
-  auto decoded = from_value<start_answer>(content.items()->back());
+  const list* items = content.items();  // whoever sends the tag alone sends no list
+  if (!items || items->size() != 2) return std::nullopt;
+  auto decoded = from_value<start_answer>(items->back());
   return decoded ? std::optional<start_answer>(*decoded) : std::nullopt;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 #include "otp/stop_process.hpp"
 #include "otp/supervisor_report.hpp"
 #include "runtime/process_private.hpp"
@@ -128,7 +130,7 @@ task<> supervisor_state::on_exit(process& self, exit_message& ended) {
 void supervisor_state::on_down(process&, down&) {}
 
 task<> supervisor_state::child_ended(process& self, position at, exit_reason reason) {
-  const child_spec& spec = children_[at].spec;
+  const child_spec& spec = known(at).spec;
   const bool again = spec.restart == permanent || (spec.restart == transient && !reason.is_planned());
   if (spec.restart == permanent || !reason.is_planned())
     report(self, "child_terminated", children_[at], children_[at].process, reason);
@@ -165,7 +167,9 @@ void supervisor_state::end_if_significant(process& self, const child_spec& ended
 }
 
 void supervisor_state::try_later(process& self, position at, duration pause) {
-  children_[at].retry.begin(++retries_);
+  child& c = known(at);
+  TROUPE_EXPECT(!c.process, "child", c.spec.id, "process", c.process.id());  // what runs is not started again
+  c.retry.begin(++retries_);
   if (pause > duration::zero()) self.send_after(pause, self.id(), try_again(retries_, 0));
   else self.send(self.id(), try_again(retries_, 0));
 }
@@ -205,9 +209,13 @@ task<> supervisor_state::terminate(process& self, const exit_reason&) { return s
 // -- one child
 
 task<started> supervisor_state::start_one(process& self, position at) {
+  {
+    const child& c = known(at);
+    TROUPE_EXPECT(!c.process, "child", c.spec.id, "process", c.process.id());  // one process for each child
+  }
   auto running = run_start(self, children_[at].spec.start);
   started outcome = co_await std::move(running);
-  child& c = children_[at];
+  child& c = known(at);  // this process alone changes the list, between two of its messages
   c.retry.drop();
   if (outcome) {
     c.process = outcome.process();
@@ -220,12 +228,12 @@ task<started> supervisor_state::start_one(process& self, position at) {
 }
 
 task<> supervisor_state::stop_one(process& self, position at) {
-  const pid process = children_[at].process;
+  const pid process = known(at).process;
   if (!process) co_return;
   const duration limit = children_[at].spec.stop_within;
   auto stopping = stop_process(self, process, limit);
   const stopped seen = co_await std::move(stopping);
-  child& c = children_[at];
+  child& c = known(at);
   if (!stopped_as_asked(seen.reason, limit <= duration::zero(), c.spec.restart == permanent))
     report(self, "shutdown_error", c, process, seen.reason);
   c.process = {};
@@ -243,6 +251,10 @@ task<> supervisor_state::stop_from(process& self, position first) {
   }
 }
 
+supervisor_state::child& supervisor_state::known(position at) {
+  TROUPE_EXPECT(at < children_.size(), "at", at, "children", children_.size(), "supervisor", plan_.name());
+  return children_[at];
+}
 supervisor_state::position supervisor_state::find(std::string_view id) const noexcept {
   auto found = std::ranges::find(children_, id, [](const child& c) -> std::string_view { return c.spec.id; });
   return found == children_.end() ? nowhere : static_cast<position>(found - children_.begin());

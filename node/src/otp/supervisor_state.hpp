@@ -41,6 +41,7 @@ class supervisor_state {
   using position = std::size_t;
   static constexpr position nowhere = static_cast<position>(-1);
 
+  [[nodiscard]] child& known(position at);
   [[nodiscard]] position find(std::string_view id) const noexcept;
   [[nodiscard]] position find(pid process) const noexcept;
   task<started> start_one(process& self, position at);

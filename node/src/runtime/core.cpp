@@ -76,6 +76,11 @@ result<process*> core::take_slot() {
   std::lock_guard lock(slots_mutex_);
   if (free_) {
     auto* p = static_cast<process*>(free_);
+    using priv = process_private;
+    const std::uint64_t word = priv::inbox(*p).load(std::memory_order_relaxed) & ~priv::tag_mask;
+    // Of a life that is over: nobody reaches it, and it has kept nothing.
+    TROUPE_EXPECT(word == priv::closed && !priv::root(*p) && !priv::cold_of(*p) && !priv::first(*p) && !priv::wait(*p),
+                  "process", priv::index(*p), "inbox", word);
     free_ = p->next_run;
     p->next_run = nullptr;
     live_.fetch_add(1, std::memory_order_relaxed);
@@ -99,6 +104,8 @@ result<process*> core::take_slot() {
 
 void core::open_slot(process& p, pid leader, bool by_thread) noexcept {
   using priv = process_private;
+  const std::uint64_t word = priv::inbox(p).load(std::memory_order_relaxed) & ~priv::tag_mask;
+  TROUPE_EXPECT(word == priv::closed, "process", priv::index(p), "inbox", word);  // it begins once
   priv::leader(p) = leader;
   priv::clear_count(p);
   priv::reductions(p).store(0, std::memory_order_relaxed);
@@ -113,7 +120,8 @@ void core::open_slot(process& p, pid leader, bool by_thread) noexcept {
 }
 
 void core::abandon_slot(process& p) noexcept {
-  live_.fetch_sub(1, std::memory_order_relaxed);
+  const std::size_t before = live_.fetch_sub(1, std::memory_order_relaxed);
+  TROUPE_EXPECT(before > 0, "process", process_private::index(p));
   give_back(p);
 }
 
@@ -137,7 +145,11 @@ void core::give_back(process& p) noexcept {
 void core::retire(process& p) {
   counters_.exited.fetch_add(1, std::memory_order_relaxed);
   scheduler().slice_over();
-  live_.fetch_sub(1, std::memory_order_relaxed);  // who sees it gone does not count it
+  const std::uint64_t word =
+      process_private::inbox(p).load(std::memory_order_relaxed) & ~process_private::tag_mask;
+  const std::size_t before = live_.fetch_sub(1, std::memory_order_relaxed);  // who sees it gone does not count it
+  TROUPE_EXPECT(word == process_private::closed && before > 0, "process", process_private::index(p), "inbox", word,
+                "live", before);
   process_private::generation(p).fetch_add(1, std::memory_order_release);
   give_back(p);
 }
@@ -326,16 +338,19 @@ pid core::holdable() noexcept {
 }
 
 bool core::hold() noexcept {
-  auto& held = process_private::held(*running_process());
+  process* self = running_process();
+  TROUPE_EXPECT(self != nullptr);  // `holdable` has named it
+  auto& held = process_private::held(*self);
   if (held == std::numeric_limits<std::remove_cvref_t<decltype(held)>>::max()) return false;
   ++held;
   return true;
 }
 
 void core::overrun(const exit_reason& why) {
-  process& self = *running_process();
-  process_private::flags(self) |= process_private::overran;
-  process_private::doom(self, why);
+  process* self = running_process();
+  TROUPE_EXPECT(self != nullptr);  // as `hold`
+  process_private::flags(*self) |= process_private::overran;
+  process_private::doom(*self, why);
 }
 
 bool core::overran(pid who) noexcept {
@@ -458,8 +473,10 @@ void core::forget_name(pid p) {
   std::unique_lock lock(names_mutex_);
   auto found = named_.find(p);
   if (found == named_.end()) return;
-  names_.erase(names_.find(*found->second));
+  const auto name = names_.find(*found->second);  // each name is in both tables
+  TROUPE_EXPECT(name != names_.end() && name->second == p, "name", *found->second, "process", p.id());
   named_.erase(found);
+  names_.erase(name);
 }
 
 std::string core::name_of(pid p) const {

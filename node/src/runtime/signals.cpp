@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include <troupe/expect.hpp>
+
 namespace troupe::detail {
 
 void thread_port::wake() noexcept {
@@ -212,6 +214,7 @@ void process_private::handle_timer(process& p) {
   const time_point now = p.core_->clock().now();
   while (!due.empty() && due.begin()->first <= now) {
     auto found = timers.find(due.begin()->second);
+    TROUPE_EXPECT(found != timers.end(), "process", p.index_, "timer", due.begin()->second);
     due.erase(due.begin());
     timer_state& state = found->second;
     if (state.period > duration::zero()) {

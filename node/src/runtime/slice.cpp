@@ -208,6 +208,7 @@ void process_private::run_slice(runnable& what) {
   for (bool woken = status & woken_by_message;;) {
     fetch(p, std::exchange(woken, false));
     if (p.flags_ & doomed) {
+      TROUPE_EXPECT(p.cold_ && p.cold_->doom, "process", p.index_, "flags", p.flags_);  // `doom` says why
       exit_reason reason = std::move(*p.cold_->doom);
       finish(p, reason);
       break;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include <troupe/expect.hpp>
+
 #include "sched/worker.hpp"
 #include "thread.hpp"
 
@@ -89,6 +91,7 @@ bool scheduler::leave(duration limit) {
 
 void scheduler::thread_ended() noexcept {
   std::lock_guard lock(ended_mutex_);
+  TROUPE_EXPECT(inside_ > 0);
   --inside_;
   ended_signal_.notify_all();
 }
@@ -126,7 +129,8 @@ void scheduler::notify() noexcept {
     if (sleepers_.empty()) return;
     woken = sleepers_.back();
     sleepers_.pop_back();
-    sleeping_.fetch_sub(1, std::memory_order_seq_cst);
+    const std::uint32_t before = sleeping_.fetch_sub(1, std::memory_order_seq_cst);
+    TROUPE_EXPECT(before > sleepers_.size(), "sleeping", before, "listed", sleepers_.size());
     searching_.fetch_add(1, std::memory_order_seq_cst);
   }
   woken->wake();

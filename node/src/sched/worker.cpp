@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 namespace troupe::internal {
 namespace {
 
@@ -58,10 +60,17 @@ bool worker::run_one() {
   return what != nullptr;
 }
 
+// How many searched until now, this one among them.
+std::uint32_t worker::stop_searching() noexcept {
+  searching_ = false;
+  const std::uint32_t before = owner_.searching_.fetch_sub(1, std::memory_order_seq_cst);
+  TROUPE_EXPECT(before > 0, "worker", index_);
+  return before;
+}
+
 // One searcher at a time: it hands the search on when it has found, so that a burst wakes workers one after the other.
 void worker::found_work() noexcept {
-  searching_ = false;
-  if (owner_.searching_.fetch_sub(1, std::memory_order_seq_cst) == 1 && anything_waits()) owner_.notify();
+  if (stop_searching() == 1 && anything_waits()) owner_.notify();
 }
 
 runnable* worker::next() noexcept {
@@ -187,10 +196,7 @@ void worker::visit_idle_work() {
 }
 
 void worker::park() {
-  if (searching_) {
-    searching_ = false;
-    owner_.searching_.fetch_sub(1, std::memory_order_seq_cst);
-  }
+  if (searching_) stop_searching();
   if (owner_.take_idle_turn()) return;
   fall_asleep();
   if (!anything_waits() && !owner_.stopping_.load(std::memory_order_seq_cst)) {
@@ -220,7 +226,9 @@ void worker::wake_up() noexcept {
     auto mine = std::find(owner_.sleepers_.begin(), owner_.sleepers_.end(), this);
     if (mine != owner_.sleepers_.end()) {  // nobody woke it: a timer, a spurious return, or work seen at the last look
       owner_.sleepers_.erase(mine);
-      owner_.sleeping_.fetch_sub(1, std::memory_order_seq_cst);
+      const std::uint32_t before = owner_.sleeping_.fetch_sub(1, std::memory_order_seq_cst);
+      TROUPE_EXPECT(before > owner_.sleepers_.size(), "worker", index_, "sleeping", before, "listed",
+                    owner_.sleepers_.size());
     } else {
       searching_ = true;  // counted by who woke it
     }

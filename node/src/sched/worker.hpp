@@ -37,6 +37,7 @@ class worker {
   [[nodiscard]] runnable* take_kept() noexcept;  // by the watch
   [[nodiscard]] runnable* pop_lifo() noexcept;
   [[nodiscard]] bool anything_waits() const noexcept;
+  std::uint32_t stop_searching() noexcept;
   void found_work() noexcept;
   void visit_idle_work();
   void park();

@@ -94,6 +94,26 @@ TEST_F(ServerStart, TakenNameTellsTheHolder) {
   EXPECT_THROW((void)second.or_exit(), exit_reason);
 }
 
+// What a server tells its starter stays inside the node, and its tag is no secret: anybody may send that.
+TEST(EncodedServerStart, ATagIsNoAnswer) {
+  detail::bare_node_options options;
+  options.workers = 2;
+  options.node.encode_always = true;
+  const auto node = detail::make_bare_node(std::move(options));
+  auto here = node->make_handle().or_exit();
+  const auto told = here->run(20s, [](process& self) -> task<std::string> {
+    self.send(self.id(), value("troupe.started"));
+    self.send(self.id(), value(list{value("troupe.started")}));
+    self.send(self.id(), list_of({"troupe.started", 7}));
+    auto starting = start_server<Starter>(self, server_options(), std::string("fine"));
+    const started outcome = co_await std::move(starting);
+    co_return outcome.what() == started::kind::ok ? "ok" : outcome.text();
+  });
+  EXPECT_EQ(told.value_or("died"), "ok");
+  here.reset();
+  EXPECT_TRUE(node->stop(20s));
+}
+
 TEST_F(ServerStart, BadNameFails) {
   started bad = start_server<Starter>(*node, {.name = "not a name\n"}, std::string("x"));
   EXPECT_EQ(bad.what(), started::kind::failed);
