@@ -11,7 +11,9 @@ constexpr duration patience = std::chrono::milliseconds(100);
 }  // namespace
 
 descriptor_reserve::~descriptor_reserve() {
-  if (later_ != 0) loop_.cancel(later_);
+  loop_.run([this] {
+    if (later_ != 0) loop_.cancel(later_);
+  });
 }
 
 void descriptor_reserve::fill() {

@@ -7,7 +7,7 @@
 
 namespace troupe::bus::internal {
 
-// Owner: a transport; the loop's thread. Filled once the transport listens for other hosts.
+// Owner: a transport; the loop's thread, but for the destructor. Filled once the transport listens for other hosts.
 class descriptor_reserve {
  public:
   explicit descriptor_reserve(system_loop& loop) : loop_(loop) {}

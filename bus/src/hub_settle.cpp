@@ -100,8 +100,10 @@ void hub_core::settle(pipe_id pipe) {
   if (found == halves_.end()) return;
   half& h = found->second;
   if (stopping_) return refuse(pipe, error(errc::shutting_down, self_.name + " is stopping"));
-  connection* old = find_name(h.peer.who.name);
-  if (old != nullptr && !settle_with(h, *old)) return;
+  // The end of an old one settles who waited for its name: one of those may have it then.
+  while (connection* old = find_name(h.peer.who.name)) {
+    if (!settle_with(h, *old)) return;
+  }
   if (!settle_dials(h)) return;
   accept(h);
 }
@@ -179,6 +181,7 @@ void hub_core::settle_dialled(pipe_id pipe) {
       return events_.dial_joined(dial, kept);
     }
     end(*old, error(errc::noconnection, "replaced by a new connection that this node dialled"), false);
+    if (!halves_.contains(pipe)) return;  // who waited for that name has it, and has joined this dial
   }
   loop_.cancel(found_dial(h.dial).timer);
   dials_.erase(h.dial);

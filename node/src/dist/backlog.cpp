@@ -76,8 +76,8 @@ bool distribution::take_turn(peer& p, pid from, backlog& b, std::vector<ticket>&
   const std::size_t most = std::min({turn_bytes, frame, options_.queue_bytes});
   const std::size_t alone = p.takes_chunks ? most : frame;  // the longest that goes in one piece
   auto done = [&](std::size_t bytes) {
-    TROUPE_EXPECT(bytes <= b.waiting && b.waiting <= p.backlog_bytes, "peer", p.name, "sender", from.id(), "bytes", bytes,
-                  "waiting", b.waiting, "of_all", p.backlog_bytes);
+    TROUPE_EXPECT(bytes <= b.waiting && b.waiting <= p.backlog_bytes, "peer", p.name, "sender", from.id(), "bytes",
+                  bytes, "waiting", b.waiting, "of_all", p.backlog_bytes);
     b.waiting -= bytes;
     p.backlog_bytes -= bytes;
   };

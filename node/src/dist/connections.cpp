@@ -70,7 +70,8 @@ bool distribution::is_member(const std::string& name) const {
 }
 
 void distribution::up(const bus::peer_info& info) {
-  TROUPE_EXPECT(options_.loop->inside() && !connections_.contains(info.id), "peer", info.who.name, "connection", info.id);
+  TROUPE_EXPECT(options_.loop->inside() && !connections_.contains(info.id), "peer", info.who.name, "connection",
+                info.id);
   auto life = held_life::hold(info.who.name, info.who.creation);
   if (!life) {  // `admit` has made it
     hub_->close(info.id, life.error());
@@ -88,8 +89,8 @@ void distribution::up(const bus::peer_info& info) {
       continue;
     }
     // What waits for a connection waits in the backlogs: the outbox has frames of this one alone.
-    TROUPE_EXPECT(p->outbox.empty() && p->turns.size() == p->backlogs.size(), "peer", p->name, "state", p->state, "outbox",
-                  p->outbox.size(), "turns", p->turns.size(), "backlogs", p->backlogs.size());
+    TROUPE_EXPECT(p->outbox.empty() && p->turns.size() == p->backlogs.size(), "peer", p->name, "state", p->state,
+                  "outbox", p->outbox.size(), "turns", p->turns.size(), "backlogs", p->backlogs.size());
     p->state = peer_state::up;
     p->shown = false;
     p->info = info;

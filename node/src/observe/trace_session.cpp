@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include <troupe/expect.hpp>
+
 namespace troupe::internal {
 namespace {
 
@@ -101,6 +103,7 @@ void trace_session::tell(map event) {
   bytes_ += weight;
   under_way_.push_back(static_cast<std::uint32_t>(weight));
   under_way_bytes_ += weight;
+  TROUPE_EXPECT(!event.empty(), "told", told_);
   event.front().second = ++told_;
   send(to, trace::event(value(std::move(event))));
   if (told_ >= what.limit) trip_locked("limit", {});
@@ -109,6 +112,7 @@ void trace_session::tell(map event) {
 void trace_session::acknowledge(std::uint64_t events) {
   std::lock_guard lock(mutex_);
   for (; events > 0 && !under_way_.empty(); --events) {
+    TROUPE_EXPECT(under_way_bytes_ >= under_way_.front(), "bytes", under_way_bytes_, "events", under_way_.size());
     under_way_bytes_ -= under_way_.front();
     under_way_.pop_front();
   }

@@ -145,8 +145,7 @@ void core::give_back(process& p) noexcept {
 void core::retire(process& p) {
   counters_.exited.fetch_add(1, std::memory_order_relaxed);
   scheduler().slice_over();
-  const std::uint64_t word =
-      process_private::inbox(p).load(std::memory_order_relaxed) & ~process_private::tag_mask;
+  const std::uint64_t word = process_private::inbox(p).load(std::memory_order_relaxed) & ~process_private::tag_mask;
   const std::size_t before = live_.fetch_sub(1, std::memory_order_relaxed);  // who sees it gone does not count it
   TROUPE_EXPECT(word == process_private::closed && before > 0, "process", process_private::index(p), "inbox", word,
                 "live", before);

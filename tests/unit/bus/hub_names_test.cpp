@@ -125,6 +125,25 @@ TEST_P(HubNames, ATakenNameThatAnswersIsRefusedToOthers) {
   EXPECT_EQ(connections(a), 1u);
 }
 
+// Two come for one name at a time: who waited for it gets it when the old connection makes way for the other.
+TEST_P(HubNames, OneNameHasOneConnectionWhoeverWaited) {
+  test_node a(world_.options("a@host"));
+  raw_peer silent(world_.options("y@host").transport);
+  const auto where = a.listen(world_.address());
+  raw_connect(world_, silent, where, "x@host", 1);
+  ASSERT_TRUE(world_.until([&] { return a.events.first() != 0; }));
+  test_node second(world_.options("x@host", 2));
+  second.hub->dial(where);
+  ASSERT_TRUE(world_.until([&] { return silent.got().size() >= 3; })) << "it is asked whether it lives";
+  raw_connect(world_, silent, where, "x@host", 1);
+  ASSERT_TRUE(world_.until([&] { return second.events.first() != 0 && silent.refusal() == errc::name_taken; }));
+  EXPECT_EQ(connections(a), 1u);
+  ASSERT_EQ(a.events.ups().size(), 2u);
+  EXPECT_EQ(a.events.ups()[1].who.creation, 2u);
+  ASSERT_TRUE(second.hub->send(second.events.first(), bytes_of("heard")));
+  EXPECT_TRUE(world_.until([&] { return a.events.frame_count() == 1; }));
+}
+
 TEST_P(HubNames, ATakenNameThatIsSilentGoesToTheNewLife) {
   test_node a(world_.options("a@host"));
   raw_peer silent(world_.options("y@host").transport);  // never answers a tick

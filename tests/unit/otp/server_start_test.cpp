@@ -105,7 +105,8 @@ TEST(EncodedServerStart, ATagIsNoAnswer) {
     self.send(self.id(), value("troupe.started"));
     self.send(self.id(), value(list{value("troupe.started")}));
     self.send(self.id(), list_of({"troupe.started", 7}));
-    auto starting = start_server<Starter>(self, server_options(), std::string("fine"));
+    const server_options how;
+    auto starting = start_server<Starter>(self, how, std::string("fine"));
     const started outcome = co_await std::move(starting);
     co_return outcome.what() == started::kind::ok ? "ok" : outcome.text();
   });

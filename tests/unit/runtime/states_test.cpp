@@ -22,7 +22,8 @@ TEST_F(StatesDeathTest, ABlockBeginsOnceAndEndsOnce) {
   EXPECT_DEATH(home.open_slot(p, pid()), "broken invariant: word == priv::closed\n.*\n  with process = 1, inbox = 0\n");
   EXPECT_DEATH(home.retire(p), "with process = 1, inbox = 0, live = 1\n") << "its mailbox is still open";
   process_private::finish(p, exit_reason::normal());
-  EXPECT_DEATH(process_private::finish(p, exit_reason::normal()), "broken invariant: status != .*\n.*\n"
+  EXPECT_DEATH(process_private::finish(p, exit_reason::normal()),
+               "broken invariant: status != .*\n.*\n"
                "  with process = 1\n");
 }
 
@@ -40,7 +41,8 @@ TEST_F(StatesDeathTest, AFreeBlockHasKeptNothing) {
 
 TEST_F(StatesDeathTest, OnlyAProcessIsHeld) {
   EXPECT_DEATH(core::hold(), "broken invariant: self != nullptr\n.*core\\.cpp:[0-9]+ in .*hold");
-  EXPECT_DEATH(core::overrun(exit_reason::normal()), "broken invariant: self != nullptr\n.*core\\.cpp:[0-9]+ in .*overrun");
+  EXPECT_DEATH(core::overrun(exit_reason::normal()),
+               "broken invariant: self != nullptr\n.*core\\.cpp:[0-9]+ in .*overrun");
 }
 
 TEST_F(StatesDeathTest, WhoEndsHasAReason) {
