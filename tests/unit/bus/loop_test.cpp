@@ -48,10 +48,14 @@ TEST_F(LentLoop, IsDrivenByItsLeaderAlone) {
   lend();
   EXPECT_FALSE(loop_->lend(&leader_));  // lent already
   std::thread::id by;
-  loop_->post([&] { by = std::this_thread::get_id(); });
-  loop_->at(loop_->now(), [&] { loop_->post([&] { EXPECT_TRUE(loop_->inside()); }); });
+  bool fired = false;
+  loop_->post([&] {
+    by = std::this_thread::get_id();
+    loop_->at(loop_->now(), [&] { fired = loop_->inside(); });
+  });
   EXPECT_TRUE(loop_->lead());
   EXPECT_EQ(by, std::this_thread::get_id());
+  EXPECT_TRUE(fired);
   EXPECT_FALSE(loop_->inside());
   EXPECT_EQ(leader_.rests, 1);
   EXPECT_TRUE(loop_->lend(nullptr));
