@@ -42,10 +42,10 @@ function(troupe_test_settings name kind timeout labels out_labels out_timeout ou
     PARENT_SCOPE)
 endfunction()
 
-# Where the build asks for it (TROUPE_PRECOMPILE: the sanitizers' presets), what every test includes is compiled once.
+# Where the build asks for it (TROUPE_JOINED: the sanitizers' presets), what every test includes is compiled once.
 # The debug preset does without: there a test that forgets an include of its own does not build.
 function(troupe_test_precompiled name)
-  if(NOT TROUPE_PRECOMPILE)
+  if(NOT TROUPE_JOINED)
     return()
   endif()
   if(NOT TARGET troupe_test_headers)

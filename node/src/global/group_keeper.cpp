@@ -10,11 +10,6 @@ namespace {
 
 constexpr std::size_t pids_in_a_part = 2000;
 
-template <class M>
-M* content_as(message& got, std::string_view tag) {
-  return tag == M::troupe_tag() ? got.get<M>() : nullptr;
-}
-
 }  // namespace
 
 task<> keep_groups(process& self, group_service* service, group_keeper_guard guard) {

@@ -16,12 +16,6 @@ constexpr unsigned most_put_off = 64;      // messages that are read before a ch
 constexpr duration row_cost = std::chrono::microseconds(50);
 constexpr int rows_at_once = 3;
 
-// The content as an M when the tag says so; nullptr also when its fields do not fit.
-template <class M>
-M* content_as(message& got, std::string_view tag) {
-  return tag == M::troupe_tag() ? got.get<M>() : nullptr;
-}
-
 }  // namespace
 
 task<> keep_global(process& self, global_service* service) {

@@ -9,6 +9,12 @@ namespace troupe::internal {
 // Answers a call with bad_message; logs and counts (`not_understood`) whatever it is.
 void refuse_stranger(process& self, std::string_view who, message& got);
 
+// The content as an M when the tag says so; null also when its fields do not fit. The message keeps it.
+template <class M>
+[[nodiscard]] M* content_as(message& got, std::string_view tag) {
+  return tag == M::troupe_tag() ? got.get<M>() : nullptr;
+}
+
 // An exit message that the runtime made, not one that a process wrote.
 [[nodiscard]] bool is_genuine_exit(const message& got) noexcept;
 

@@ -15,7 +15,7 @@ struct store {
 };
 
 // Never destroyed: threads may still give during program exit.
-store& shared() {
+store& store_of_buffers() {
   static store* instance = new store;
   return *instance;
 }
@@ -25,7 +25,7 @@ store& shared() {
 bytes take_long_buffer(std::size_t size) {
   bytes out;
   if (size == 0 || size >= long_buffer) {
-    store& s = shared();
+    store& s = store_of_buffers();
     std::lock_guard lock(s.mutex);
     bytes* best = nullptr;
     for (bytes& one : s.kept) {
@@ -45,7 +45,7 @@ void give_long_buffer(bytes&& used) noexcept {
   bytes given = std::move(used);  // freed here, outside of the lock, when it is not kept
   if (given.capacity() < long_buffer || given.capacity() > most_long_buffers_keep / 2) return;
   given.clear();
-  store& s = shared();
+  store& s = store_of_buffers();
   std::lock_guard lock(s.mutex);
   if (s.total + given.capacity() > most_long_buffers_keep) return;
   const auto place = std::find_if(s.kept.begin(), s.kept.end(), [](const bytes& one) { return one.capacity() == 0; });

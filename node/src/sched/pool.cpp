@@ -69,7 +69,7 @@ struct central {
 };
 
 // Never destroyed: threads may still free during program exit.
-central& shared() {
+central& central_lists() {
   static central* instance = new central;
   return *instance;
 }
@@ -85,7 +85,7 @@ struct cache {
 
 // Its memory is zero or was a chunk of another class.
 void* take_chunk() {
-  central& all = shared();
+  central& all = central_lists();
   std::lock_guard lock(all.chunks_mutex);
   if (all.spare.empty()) {
     all.spare.reserve(all.spare.capacity() + region_chunks);  // so that `pool_trim` can give back all without failing
@@ -121,7 +121,7 @@ block* carve(std::size_t index, std::size_t& count) {
 }
 
 void give_batch(std::size_t index, block* first) noexcept {
-  central_class& c = shared().sizes[index];
+  central_class& c = central_lists().sizes[index];
   std::lock_guard lock(c.mutex);
   first->next_batch = c.batches;
   c.batches = first;
@@ -152,7 +152,7 @@ inline cache* own_cache() {
 }
 
 void* take_central(std::size_t index) {
-  central_class& c = shared().sizes[index];
+  central_class& c = central_lists().sizes[index];
   {
     std::lock_guard lock(c.mutex);
     if (block* taken = c.batches) {
@@ -168,7 +168,7 @@ void* take_central(std::size_t index) {
 }
 
 void refill(cache::entry& entry, std::size_t index) {
-  central_class& c = shared().sizes[index];
+  central_class& c = central_lists().sizes[index];
   {
     std::lock_guard lock(c.mutex);
     if (c.batches) {
@@ -233,7 +233,7 @@ block* sort_out(block* batches, std::uint32_t round, block*& whole) {
 }  // namespace
 
 void pool_trim() noexcept {
-  central& all = shared();
+  central& all = central_lists();
   std::lock_guard one_at_a_time(all.trim_mutex);
   ++all.round;
   for (central_class& c : all.sizes) {

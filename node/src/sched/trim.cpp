@@ -33,7 +33,7 @@ struct state {
   steady::duration pause = shortest_pause;
 };
 
-state& shared() {
+state& trimming() {
   static state* instance = new state;  // never destroyed: a watch may outlive what is static
   return *instance;
 }
@@ -57,7 +57,7 @@ void note_freed(std::size_t bytes) noexcept { freed.fetch_add(bytes, std::memory
 bool trim_is_due() noexcept { return freed.load(std::memory_order_relaxed) >= due_at.load(std::memory_order_relaxed); }
 
 void trim_when_calm(steady::time_point now) noexcept {
-  state& s = shared();
+  state& s = trimming();
   std::unique_lock lock(s.mutex, std::try_to_lock);
   if (!lock.owns_lock() || now - s.last_look < 1s) return;
   const std::size_t all = freed.load(std::memory_order_relaxed);
