@@ -97,6 +97,31 @@ TEST_F(GlobalNodes, WhoHearsNodedownTakesOver) {
             << " ms after nodedown\n";
 }
 
+// Its connection stands for a minute more, four ticks, and the process that answers for its names does not run.
+TEST_F(GlobalNodes, ARegistrationAtASilentNodeEnds) {
+  auto holder = start_node("holder", {"--peer", "observer"});
+  ASSERT_TRUE(holder->wait_output("ready")) << holder->out() << holder->err();
+  ASSERT_TRUE(joined(2));
+  const auto counter = door_->run(30s, [](process& self) -> task<result<pid>> {
+    auto got = co_await rpc::call<pid>(self, "holder@localhost", "troupe.whereis", "sample.counter").within(20s);
+    co_return got;
+  });
+  ASSERT_TRUE(counter && *counter);
+  holder->signal(SIGSTOP);
+  const auto began = std::chrono::steady_clock::now();
+  const auto told = door_->run(60s, [there = **counter](process& self) -> task<std::string> {
+    auto how = global::register_options().within(wait_forever);
+    auto asking = global::register_name(self, "counter of all", there, how);
+    auto got = co_await std::move(asking);
+    co_return got ? "it was given" : got.error().message();
+  });
+  holder->signal(SIGCONT);
+  ASSERT_TRUE(told) << told.error().message();
+  EXPECT_TRUE(told->starts_with("timeout: ")) << *told;
+  EXPECT_NE(told->find("troupe.global of holder@localhost"), std::string::npos) << *told;
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 20s);
+}
+
 TEST_F(GlobalNodes, TheToolShowsNamesAndLocks) {
   const auto wrong = tool({"registry", "holder", "globl"});
   EXPECT_EQ(wrong.exit_code, 2);

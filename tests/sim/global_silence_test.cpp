@@ -81,12 +81,25 @@ class Silence : public testing::TestWithParam<std::uint64_t> {
     core.deliver(core.whereis(internal::keeper_name).or_exit(), detail::make_signal(detail::signal::relieved));
   }
 
+  static task<> sleeps(process& self) { co_await self.sleep(wait_forever); }
   static task<> registers(process& self, std::string name, outcomes* out) {
     const auto began = self.now();
     auto asking = global::register_name(self, name, self.id(), global::register_options().within(wait_forever));
     auto got = co_await std::move(asking);
     (*out)["name " + name] = {true, got ? error() : got.error(), self.now() - began};
     co_await self.sleep(wait_forever);
+  }
+  static task<> moves(process& self, std::string name, outcomes* out) {
+    const auto began = self.now();
+    auto asking = global::re_register_name(self, name, self.id(), global::register_options().within(wait_forever));
+    auto got = co_await std::move(asking);
+    (*out)["move " + name] = {true, got ? error() : got.error(), self.now() - began};
+  }
+  static task<> registers_other(process& self, std::string name, pid who, outcomes* out) {
+    const auto began = self.now();
+    auto asking = global::register_name(self, name, who, global::register_options().within(wait_forever));
+    auto got = co_await std::move(asking);
+    (*out)["name " + name] = {true, got ? error() : got.error(), self.now() - began};
   }
   static task<> locks(process& self, std::string name, outcomes* out) {
     const auto began = self.now();
@@ -116,6 +129,13 @@ class Silence : public testing::TestWithParam<std::uint64_t> {
     const std::string name = key_of.substr(5);
     const std::string key = internal::claim_key(key_of.starts_with("lock"), value(name));
     return hosts_["b"].service->arbiter_node(key) == host + "@sim";
+  }
+  // One that falls to that host.
+  std::string name_of(const std::string& host) {
+    for (int i = 0;; ++i) {
+      std::string one = "x" + std::to_string(i);
+      if (falls_to("name " + one, host)) return one;
+    }
   }
 
   static constexpr int keys = 20;
@@ -182,6 +202,89 @@ TEST_P(Silence, AMuteMemberDoesNotHoldUpTheOthers) {
   resume("c");
   run_for(1s);
   EXPECT_EQ(hosts_["b"].service->members().size(), 2u);
+  EXPECT_TRUE(hosts_["b"].service->agreed());
+}
+
+// The node that keeps the process is silent: who registers it from elsewhere is told, and its own node is not.
+TEST_P(Silence, WhoRegistersAProcessOfASilentNodeIsToldSo) {
+  const pid there = spawn(*hosts_["a"].machine, &Silence::sleeps).or_exit();
+  run_for(100ms);
+  suspend("a");
+  outcomes seen;
+  for (int i = 0; i < keys; ++i) {
+    const std::string name = "x" + std::to_string(i);
+    seen["name " + name] = {};
+    spawn(*hosts_["b"].machine, &Silence::registers_other, name, there, &seen).or_exit();
+  }
+  run_for(bound);
+  for (const auto& [what, got] : seen) {
+    ASSERT_TRUE(got.done) << what;
+    EXPECT_EQ(got.why.code(), errc::timeout) << what << got.why.message();
+    EXPECT_NE(got.why.text().find("troupe.global of a@sim"), std::string_view::npos) << got.why.message();
+    EXPECT_TRUE(got.why.maybe_executed());
+  }
+  EXPECT_EQ(hosts_["b"].log->silent, 1);
+  // They reach it in the end; whoever asks again has an answer at once.
+  resume("a");
+  run_for(1s);
+  outcomes again;
+  again["name x0"] = {};
+  spawn(*hosts_["b"].machine, &Silence::registers_other, std::string("x0"), there, &again).or_exit();
+  run_for(1s);
+  EXPECT_TRUE(again["name x0"].done && again["name x0"].why == errc::none) << again["name x0"].why.message();
+}
+
+// A node that is granted a name and does not tell of it holds up nobody else who asks for it.
+TEST_P(Silence, WhoWaitsForAHalfGivenNameIsToldSo) {
+  const std::string name = name_of("a");
+  outcomes first, others;
+  spawn(*hosts_["c"].machine, &Silence::registers, name, &first).or_exit();
+  for (int i = 0; i < 2000 && hosts_["a"].service->info().integer_at("granting") == 0; ++i) run_for(100us);
+  ASSERT_EQ(hosts_["a"].service->info().integer_at("granting"), 1);
+  ASSERT_FALSE(first["name " + name].done);
+  suspend("c");
+  others["name " + name] = others["move " + name] = {};
+  spawn(*hosts_["b"].machine, &Silence::registers, name, &others).or_exit();
+  spawn(*hosts_["b"].machine, &Silence::moves, name, &others).or_exit();
+  run_for(bound);
+  for (const auto& [what, got] : others) {
+    ASSERT_TRUE(got.done) << what;
+    EXPECT_EQ(got.why.code(), errc::timeout) << what << got.why.message();
+    EXPECT_NE(got.why.text().find("troupe.global of c@sim"), std::string_view::npos) << got.why.message();
+  }
+  resume("c");
+  run_for(1s);
+  EXPECT_TRUE(first["name " + name].done && first["name " + name].why == errc::none) << "it was given all the same";
+}
+
+// A name that both sides of a partition have given is taken from who does not answer: whoever moves it meanwhile is
+// told.
+TEST_P(Silence, WhoMovesANameThatIsBeingSettledIsToldSo) {
+  const std::string name = name_of("a");
+  sim_->cut("a", "c");
+  sim_->cut("b", "c");
+  run_for(3min);
+  ASSERT_EQ(hosts_["c"].service->members().size(), 1u);
+  outcomes first, second, mover;
+  spawn(*hosts_["b"].machine, &Silence::registers, name, &first).or_exit();
+  run_for(1s);
+  spawn(*hosts_["c"].machine, &Silence::registers, name, &second).or_exit();
+  run_for(1s);
+  ASSERT_TRUE(first["name " + name].done && second["name " + name].done);
+  sim_->heal_all();
+  const auto settling = [this] { return hosts_["a"].service->info().integer_at("settling") > 0; };
+  for (int i = 0; i < 1'000'000 && !settling(); ++i) run_for(100us);
+  ASSERT_TRUE(settling());
+  suspend("c");
+  mover["move " + name] = {};
+  spawn(*hosts_["b"].machine, &Silence::moves, name, &mover).or_exit();
+  run_for(bound);
+  const outcome_of& got = mover["move " + name];
+  ASSERT_TRUE(got.done);
+  EXPECT_EQ(got.why.code(), errc::timeout) << got.why.message();
+  EXPECT_NE(got.why.text().find("troupe.global of c@sim"), std::string_view::npos) << got.why.message();
+  resume("c");
+  run_for(1s);
   EXPECT_TRUE(hosts_["b"].service->agreed());
 }
 

@@ -80,8 +80,9 @@ class registration {
 
 // When it is done every node finds the name, by its replica or by asking the name's arbiter. errc: name_taken (holder()
 // has it, and lived when its own node was asked), timeout (also while nodes do not agree on who is there), noproc,
-// bad_name (nil), not_allowed ("troupe.…"), undef (no such resolver), noconnection (the process's node). An arbiter
-// that does not run is given up after 5 s: timeout, also within `wait_forever`.
+// bad_name (nil), not_allowed ("troupe.…"), undef (no such resolver), noconnection (the process's node). A node that
+// this waits for (the arbiter, the process's, one that was just given the name) and whose `troupe.global` does not run
+// is given up after 5 s: timeout, also within `wait_forever`.
 [[nodiscard]] task<registration> register_name(process& self, value name, pid who, register_options how = {});
 // Takes the name from whoever has it; nobody else can get it in between.
 [[nodiscard]] task<registration> re_register_name(process& self, value name, pid who, register_options how = {});

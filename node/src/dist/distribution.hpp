@@ -90,6 +90,8 @@ class distribution final : public detail::service, public detail::router, privat
   void request(const std::string& node, const work_order& order, pid sender);
   // Nobody waits for that answer any more; a linked process that it would have told of is ended.
   void abandon(const std::string& node, pid from, std::uint64_t id);
+  // Whether that node has yet to answer this call, and somebody waits for it.
+  [[nodiscard]] bool awaits(const std::string& node, pid from, std::uint64_t id) const;
 
   // -- who is there
   [[nodiscard]] std::vector<std::string> nodes(node_class which) const;

@@ -191,6 +191,14 @@ void distribution::abandon(const std::string& node, pid from, std::uint64_t id) 
   else found->second.abandoned = true;
 }
 
+bool distribution::awaits(const std::string& node, pid from, std::uint64_t id) const {
+  peer_ptr p = find(node);
+  if (!p) return false;
+  std::lock_guard lock(p->mutex);
+  auto found = p->owed.calls.find({from, id});
+  return found != p->owed.calls.end() && !found->second.abandoned;
+}
+
 distribution::verdict distribution::append(const peer_ptr& p, wire_buffer& encoded, const node_life* assumed,
                                            const outgoing& what) {
   std::lock_guard lock(p->mutex);

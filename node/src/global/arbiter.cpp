@@ -98,11 +98,28 @@ bool keeper::decide_lock(const std::string& key, queued& q) {
   return true;
 }
 
-bool keeper::decide_name(const std::string& key, queued& q) {
-  if (auto given = granted_.find(key); given != granted_.end()) {
-    for (const granted& one : given->second) {
-      if (service_.with([&](global_service::state& s) { return s.members.has(one.owner); })) return false;
+std::string keeper::blocked_by(const std::string& key, const queued& q) {
+  return service_.with([&](global_service::state& s) {
+    if (auto given = granted_.find(key); given != granted_.end()) {
+      for (const granted& one : given->second) {
+        if (s.members.has(one.owner)) return one.owner;
+      }
     }
+    // A name is moved when it is settled whose it is.
+    const auto rows = q.ask.move ? s.claims.of_members(key, s.members) : std::vector<claim_table::held>();
+    if (rows.size() > 1) {
+      for (const auto& one : rows) {
+        if (revoked_.contains({one.owner, one.what.number})) return one.owner;
+      }
+    }
+    return std::string();
+  });
+}
+
+bool keeper::decide_name(const std::string& key, queued& q) {
+  if (const std::string owner = blocked_by(key, q); !owner.empty()) {
+    look_after(owner);
+    return false;
   }
   const auto rows = service_.with([&](global_service::state& s) { return s.claims.of_members(key, s.members); });
   if (rows.empty()) {
@@ -115,7 +132,7 @@ bool keeper::decide_name(const std::string& key, queued& q) {
     return true;
   }
   if (q.ask.move) {
-    if (rows.size() > 1) return false;  // first it must be settled whose it is
+    if (rows.size() > 1) return false;  // a resolver runs
     grant(key, q, &first);
     return true;
   }
@@ -145,8 +162,8 @@ void keeper::grant(const std::string& key, const queued& q, const claim_table::h
   else tell(q.owner, told);
 }
 
-void keeper::refuse(const queued& q, pid holder) {
-  const claim_refused told(q.ask.id, q.ask.row, holder);
+void keeper::refuse(const queued& q, pid holder, std::string silent) {
+  const claim_refused told(q.ask.id, q.ask.row, holder, std::move(silent));
   if (q.owner == me_) on_refused(me_, told);
   else tell(q.owner, told);
 }

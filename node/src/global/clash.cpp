@@ -132,8 +132,9 @@ void keeper::revoke_all_but(const std::vector<claim_table::held>& rows, pid winn
 void keeper::revoke(const claim_table::held& loser, bool conflict, pid winner) {
   if (!revoked_.emplace(loser.owner, loser.what.number).second) return;
   const claim_revoked told(loser.what.lock, loser.what.name, loser.what.number, conflict, winner);
-  if (loser.owner == me_) on_revoke(me_, told);
-  else tell(loser.owner, told);
+  if (loser.owner == me_) return on_revoke(me_, told);
+  tell(loser.owner, told);
+  look_after(loser.owner);
 }
 
 }  // namespace troupe::internal

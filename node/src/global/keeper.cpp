@@ -60,8 +60,11 @@ void keeper::take(message& got) {
     else refuse_stranger(self_, keeper_name, got);
     return;
   }
-  // -- from the keeper of a member, on the connection that is up now: what came before its loss is void
   const std::string from = member_id(sender);
+  // Also between nodes that share no view, as a hidden one and a member.
+  if (const auto* question = content_as<member_questioned>(got, tag)) return on_question(from, *question);
+  if (const auto* answer = content_as<member_answered>(got, tag)) return on_answer(from, *answer);
+  // -- from the keeper of a member, on the connection that is up now: what came before its loss is void
   auto session = current_.find(from);
   if (session == current_.end()) return;
   const bool live = service_.with([&](global_service::state& s) {
@@ -82,8 +85,6 @@ void keeper::take(message& got) {
   else if (const auto* check = content_as<claim_questioned>(got, tag)) on_check(from, *check);
   else if (const auto* alive = content_as<claim_affirmed>(got, tag)) on_checked(from, *alive);
   else if (const auto* revoked = content_as<claim_revoked>(got, tag)) on_revoke(from, *revoked);
-  else if (const auto* question = content_as<arbiter_questioned>(got, tag)) on_question(from, *question);
-  else if (const auto* answer = content_as<arbiter_answered>(got, tag)) on_answer(from, *answer);
   else refuse_stranger(self_, keeper_name, got);
 }
 
@@ -95,7 +96,8 @@ void keeper::on_peer(const peer_note& note) {
     if (found == current_.end() || found->second != note.session) return;
     current_.erase(found);
     warned_.erase(note.id);
-    questions_.erase(note.id);
+    questions_.erase(note.id);  // it may have been on its way
+    look_after(note.id);
     forget_owner(note.id);
     return;
   }
@@ -211,7 +213,7 @@ void keeper::turn() {
     checks_.erase(checks_.begin());
     run(key);
   }
-  question_arbiters();
+  question_silent();
   settle_clashes();
   answer_syncs();
   service_.with([this](global_service::state& s) {

@@ -11,8 +11,9 @@
 // * The arbiter remembers a grant until its owner has claimed or declined it. An ask waits in the queue of its key; the
 //   owner asks again, maybe another arbiter, whenever its row changes, and says how long it has waited, so the order of
 //   the queue survives.
-// * An arbiter that has an ask of ours is asked every other second whether it lives. When it does not say so, whatever
-//   waits for it fails: its connection may be sound although this process of it does not run.
+// * A member that something here waits for (an arbiter that has an ask of ours, an owner that a registration was passed
+//   on to, one that was granted what others ask for) is asked every other second whether it lives. When it does not say
+//   so, whatever waits for it fails: its connection may be sound although this process of it does not run.
 // * Before a name is refused its owner is asked whether the holder still lives: whoever has seen a process end finds
 //   its name free, however slow the news.
 // * owner.cpp answers this node's processes, patience.cpp ends what they wait for, arbiter.cpp decides, clash.cpp
@@ -65,7 +66,14 @@ class keeper {
     pid holder;
     value requester;
   };
-  // Of an arbiter: when it is asked whether it lives, or by when it must have answered that.
+  // A call that the keeper of another node answers.
+  struct passed {
+    std::string to;  // member_id
+    pid caller;
+    std::uint64_t call = 0;
+    std::string text;
+  };
+  // Of a member: when it is asked whether it lives, or by when it must have answered that.
   struct question {
     time_point due;
     std::uint64_t round = 0;  // 0: it has not been asked
@@ -128,11 +136,13 @@ class keeper {
   void unwatch(pid holder);
 
   // patience.cpp
-  void look_after(const std::string& arbiter);  // it has an ask of ours
-  void question_arbiters();
-  void give_up(const std::string& arbiter);
-  void on_question(const std::string& from, const arbiter_questioned& asked);
-  void on_answer(const std::string& from, const arbiter_answered& told);
+  void look_after(const std::string& id);  // something waits for that member
+  void pass_on(message&& call, const register_asked& asked);
+  [[nodiscard]] bool waits_for(const std::string& id);
+  void question_silent();
+  void give_up(const std::string& id);
+  void on_question(const std::string& from, const member_questioned& asked);
+  void on_answer(const std::string& from, const member_answered& told);
 
   // arbiter.cpp
   void on_ask(const std::string& from, claim_asked& ask);
@@ -142,7 +152,9 @@ class keeper {
   bool decide_name(const std::string& key, queued& q);  // true: it is done with
   bool decide_lock(const std::string& key, queued& q);
   void grant(const std::string& key, const queued& q, const claim_table::held* over = nullptr);
-  void refuse(const queued& q, pid holder);
+  void refuse(const queued& q, pid holder, std::string silent = {});
+  // Who has to speak before that ask of a name can be decided; empty: nobody.
+  [[nodiscard]] std::string blocked_by(const std::string& key, const queued& q);
   void forget_granted(const std::string& owner, const std::string& key, std::uint64_t id);
   void forget_owner(const std::string& owner);
   [[nodiscard]] std::int64_t next_fence();
@@ -170,7 +182,8 @@ class keeper {
   std::uint64_t ids_ = 0;
   std::map<std::uint64_t, pending> pending_;
   std::set<std::pair<time_point, std::uint64_t>> deadlines_;
-  std::map<std::string, question> questions_;  // by arbiter
+  std::map<std::string, question> questions_;  // by member_id
+  std::vector<passed> passed_;                 // some that are over among them
   std::map<std::string, own_claim> own_;
   std::map<pid, std::pair<ref, std::size_t>> watched_;
   std::vector<std::pair<time_point, message>> syncs_;

@@ -66,18 +66,18 @@ struct claim_granted {
 struct claim_refused {
   std::uint64_t id = 0, row = 0;
   pid holder;
-  TROUPE_MESSAGE(claim_refused, "global.refused", id, row, holder)
+  std::string silent;  // instead of a holder: the node that was given it and does not answer
+  TROUPE_MESSAGE(claim_refused, "global.refused", id, row, holder, silent)
 };
 
-// -- an owner whose ask waits to its arbiter, and back: what is queued may wait long, a process that does not run for
-// ever
-struct arbiter_questioned {
+// -- to a member that something waits for, and back: what is queued may wait long, a process that does not run for ever
+struct member_questioned {
   std::uint64_t round = 0;
-  TROUPE_MESSAGE(arbiter_questioned, "global.alive", round)
+  TROUPE_MESSAGE(member_questioned, "global.alive", round)
 };
-struct arbiter_answered {
+struct member_answered {
   std::uint64_t round = 0;
-  TROUPE_MESSAGE(arbiter_answered, "global.here", round)
+  TROUPE_MESSAGE(member_answered, "global.here", round)
 };
 
 // -- the arbiter to the owner of a claim, and back

@@ -30,8 +30,7 @@ void keeper::on_register(message& call, register_asked& asked) {
     // The node of the process answers for it. A life that is over is told by the address itself.
     const bool passed_on = !home.is_local(call.from()) || asked.process.node() == home.life()->name;
     if (passed_on) return self_.reply_error(call, error(errc::noproc, asked.process.text() + " does not exist"));
-    self_.send(address(keeper_name, std::string(asked.process.node())), std::move(call));
-    return;
+    return pass_on(std::move(call), asked);
   }
   if (!home.exists(asked.process)) {
     return self_.reply_error(call, error(errc::noproc, asked.process.text() + " does not exist"));
@@ -258,7 +257,10 @@ void keeper::on_refused(const std::string& from, const claim_refused& got) {
   pending_.erase(found);
   deadlines_.erase({wanted.deadline, got.id});
   unwatch(wanted.ask.holder);
-  if (wanted.ask.lock) {
+  if (!got.silent.empty()) {
+    self_.reply_error(wanted.call, error(errc::timeout, wanted.ask.text() + ": " + keeper_name + " of " + got.silent +
+                                                            ", which was given it, does not answer"));
+  } else if (wanted.ask.lock) {
     self_.reply_error(wanted.call, error(errc::timeout, wanted.ask.text() + " is held by " + got.holder.text()));
   } else {
     self_.reply(wanted.call, value(got.holder));
