@@ -87,6 +87,21 @@ TEST_F(GroupsTest, MembershipIsCountedAndLocal) {
   EXPECT_TRUE(wait_until([&] { return group::which_groups(*one.machine).empty(); })) << "the dead leave";
 }
 
+TEST_F(GroupsTest, AnEmptyListAndAnEmptyMapAreTwoGroups) {
+  member one = start_groups("one@test"), two = start_groups("two@test");
+  join_nodes(one, two);
+  const pid a = idle(one), b = idle(one);
+  EXPECT_TRUE(group::join(at(one), list(), a));
+  EXPECT_TRUE(group::join(at(one), value(map()), b));
+  for (member* where : {&one, &two}) {
+    EXPECT_TRUE(sees(*where, list(), {a})) << where->name();
+    EXPECT_TRUE(sees(*where, value(map()), {b})) << where->name();
+  }
+  EXPECT_TRUE(group::leave(at(one), list(), a));
+  EXPECT_TRUE(sees(two, list(), {}));
+  EXPECT_TRUE(sees(two, value(map()), {b}));
+}
+
 TEST_F(GroupsTest, EveryNodeSeesAllAndTheNearestIsChosen) {
   member one = start_groups("one@test"), two = start_groups("two@test"), three = start_groups("three@test");
   const pid a = idle(one), b = idle(two);

@@ -38,6 +38,16 @@ TEST_F(GlobalNames, AreFoundFromEveryNodeAndTakenOnce) {
   EXPECT_EQ(global::registered_names(*one_.machine), global::registered_names(*two_.machine));
 }
 
+TEST_F(GlobalNames, AnEmptyListAndAnEmptyMapAreTwo) {
+  const pid first = start_echo(one_, "a"), second = start_echo(two_, "b");
+  EXPECT_TRUE(register_at(one_, list(), first));
+  EXPECT_TRUE(register_at(two_, value(map()), second));
+  for (member* where : {&one_, &two_}) {
+    EXPECT_EQ(*whereis_at(*where, list()), first);
+    EXPECT_EQ(*whereis_at(*where, value(map())), second);
+  }
+}
+
 TEST_F(GlobalNames, AreFreeWhenTheHolderEnds) {
   for (int round = 0; round < 30; ++round) {
     const pid first = start_echo(one_, "a");

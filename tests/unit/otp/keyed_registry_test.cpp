@@ -53,6 +53,24 @@ TEST_F(KeyedRegistryTest, AUniqueKeyHasOneHolderUntilThatEnds) {
   EXPECT_TRUE(wait_until([&] { return rooms.count() == 2; }));
 }
 
+TEST_F(KeyedRegistryTest, AnEmptyListAndAnEmptyMapAreTwoKeys) {
+  keyed_registry rooms("rooms");
+  start_supervisor(*node, supervise("top").child(rooms.spec())).or_exit();
+  const value keys[] = {value(list()), value(map()), value(list{value(list())}), value(list{value(map())})};
+  std::vector<pid> holders;
+  for (const value& key : keys) {
+    holders.push_back(member(rooms, key));
+    EXPECT_EQ(last, "in") << key.print();
+  }
+  for (std::size_t i = 0; i < holders.size(); ++i) {
+    EXPECT_EQ(rooms.whereis(keys[i]), holders[i]) << keys[i].print();
+    EXPECT_EQ(rooms.keys_of(holders[i]), std::vector<value>{keys[i]});
+  }
+  end(holders[0]);
+  EXPECT_EQ(rooms.whereis(keys[0]), std::nullopt);
+  EXPECT_EQ(rooms.whereis(keys[1]), holders[1]);
+}
+
 // By whoever knows its messages, near or far.
 TEST_F(KeyedRegistryTest, WatchesWhoHasAnEntryAndEachOnce) {
   keyed_registry rooms("rooms");

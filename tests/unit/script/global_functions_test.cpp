@@ -49,6 +49,15 @@ TEST_F(LuaGlobal, NamesAreOtps) {
   }
 }
 
+TEST_F(LuaGlobal, AnEmptyListAndAnEmptyMapAreTwo) {
+  const std::string holder = "pid(\"" + start_echo(two_, "there").text() + "\")";
+  EXPECT_EQ(eval("p = rpc.call('two@test', 'whereis', {'there'}) "
+                 "return global.register_name({}, self()), global.register_name(map{}, p)"),
+            "\"yes\", \"yes\"");
+  EXPECT_EQ(eval("return global.whereis_name({}) == self(), global.whereis_name(map{})"), "true, " + holder);
+  EXPECT_EQ(eval("return (global.set_lock({{}, 'one'})), (global.set_lock({map{}, 'another'}, 5000))"), "true, true");
+}
+
 TEST_F(LuaGlobal, LocksAreOtps) {
   EXPECT_EQ(eval("local ok, fence = global.set_lock({'disk', self()}) return ok, math.type(fence)"),
             "true, \"integer\"");

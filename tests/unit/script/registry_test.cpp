@@ -48,6 +48,15 @@ TEST_F(LuaRegistry, UniqueKeysAreElixirs) {
 }
 
 // Whom the name or pid leads to may be something else.
+TEST_F(LuaRegistry, AnEmptyListAndAnEmptyMapAreTwoKeys) {
+  EXPECT_EQ(eval("return registry.register('rooms', {}, 'list'), registry.register('rooms', map{}, 'map')"),
+            "\"ok\", \"ok\"");
+  EXPECT_EQ(eval("return registry.lookup('rooms', {})[1].value, registry.lookup('rooms', map{})[1].value"),
+            "\"list\", \"map\"");
+  EXPECT_EQ(eval("return registry.keys('rooms', self())"), "{map{}, {}}");
+  EXPECT_EQ(eval("return registry.unregister('rooms', {}), registry.keys('rooms', self())"), "\"ok\", {map{}}");
+}
+
 TEST_F(LuaRegistry, AnAnswerOfAnotherProcessIsAnError) {
   eval("p = spawn(function() while true do local _, from = receive() server.reply(from, 5) end end)");
   for (const char* call :

@@ -178,6 +178,8 @@ TEST_F(LuaTasks, GroupsOverTwoNodes) {
   EXPECT_EQ(eval("pg.create({'todo_list', 'bob'})"), "\"ok\"");
   EXPECT_EQ(eval("pg.get_closest_pid({'todo_list', 'bob'})"), "nil, \"no_process\"");
   EXPECT_EQ(eval("pg.get_closest_pid('none')"), "nil, \"no_such_group\"");
+  EXPECT_EQ(eval("pg.start('keys'); return pg.join({}, self(), 'keys')"), "\"ok\"");
+  EXPECT_EQ(eval("return #pg.get_members({}, 'keys'), #pg.get_members(map{}, 'keys')"), "1, 0");
   console there(*two_.machine);
   EXPECT_TRUE(wait_until([&] { return there.eval("pg.which_groups()") == "{{\"todo_list\", \"bob\"}}"; }));
   EXPECT_EQ(there.eval("ref, all = pg.monitor('room'); return #all"), "0");
