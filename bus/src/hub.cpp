@@ -87,6 +87,22 @@ const channel_keys& hub_core::keys() {
   return *keys_;
 }
 
+// An endpoint of this hub because of which it cannot listen there: an address of all takes its port alone.
+const hub_core::listened* hub_core::in_the_way(const endpoint& where) const {
+  const auto number = [](const endpoint& of) {
+    const auto found = of.kind == endpoint::scheme::tcp ? numeric_address(of) : result<socket_address>(errc::io);
+    return found ? numbers_of(*found).host : std::string();
+  };
+  const auto is_all = [](const std::string& host) { return host == "0.0.0.0" || host == "::"; };
+  const std::string wanted = number(where);
+  for (const listened& one : listening_) {
+    const std::string has = number(one.real);
+    if (where.port == 0 || one.real.port != where.port || wanted.empty() || has.empty()) continue;
+    if (has == wanted || is_all(has) || is_all(wanted)) return &one;
+  }
+  return nullptr;
+}
+
 result<endpoint> hub_core::listen(const endpoint& where) {
   result<endpoint> out(errc::shutting_down);
   // A name is looked up by the thread that calls: nobody else waits for it.
@@ -113,7 +129,14 @@ result<endpoint> hub_core::listen(const endpoint& where) {
       out = encrypted ? transport_->listen_encrypted(one, keys()) : transport_->listen(one);
       if (out) break;
     }
-    if (!out) return;
+    if (!out) {
+      if (const listened* other = in_the_way(real.back())) {
+        out = error(out.error().code(), where.text() + ": this node listens at " + other->told.text() +
+                                            " already, and 0.0.0.0 or [::], which is for IPv4 too, takes its port "
+                                            "alone: leave one of them out");
+      }
+      return;
+    }
     const endpoint bound = *out;
     out->host = where.host;
     listening_.push_back({*out, bound});

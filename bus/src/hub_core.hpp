@@ -174,6 +174,7 @@ class hub_core final : public hub, private transport_events {
     endpoint told, real;  // real: by number
   };
   std::vector<listened> listening_;
+  [[nodiscard]] const listened* in_the_way(const endpoint& where) const;
   std::vector<endpoint> own_;  // dialled, and this hub itself answered: a NAT's, a balancer's, a mistake
   std::map<pipe_id, half> halves_;
   crowd near_strangers_, far_strangers_;  // accepted halves without a proof: of this host, of others

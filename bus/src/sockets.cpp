@@ -100,6 +100,8 @@ result<listening_socket> listen_at(const endpoint& where, const socket_address& 
   if (where.kind == endpoint::scheme::tcp) {
     const int on = 1;
     ::setsockopt(out.socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const int off = 0;  // "::" is for IPv4 too, whatever the host's own default
+    if (at.data.ss_family == AF_INET6) ::setsockopt(out.socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   }
   if (::bind(out.socket.get(), at.get(), at.size) != 0) return failed("cannot bind");
   if (::listen(out.socket.get(), backlog) != 0) return failed("cannot listen");

@@ -95,6 +95,28 @@ TEST_P(Origin, OfAWildcardIsTheWildcard) {
   expect_tcp(dial(acceptor, {bus::endpoint::scheme::tcp, "::1", v6.port}).first, v6, "::1");
 }
 
+TEST_P(Origin, AWildcardTakesItsPortAlone) {
+  const auto with_port = [](std::string_view host, std::uint16_t port) {
+    return bus::endpoint{bus::endpoint::scheme::tcp, std::string(host), port};
+  };
+  const bool v6 = has_v6();
+  for (const auto& [first, second] : {std::pair("0.0.0.0", "::"), std::pair("::", "0.0.0.0"), std::pair("::", "*"),
+                                      std::pair("0.0.0.0", "0.0.0.0"), std::pair("127.0.0.1", "0.0.0.0")}) {
+    if (!v6 && (*first == ':' || *second == ':')) continue;
+    test_node node(options("one@host"));
+    const auto has = node.hub->listen(with_port(first, 0));
+    ASSERT_TRUE(has) << has.error().message();
+    const auto refused = node.hub->listen(with_port(second, has->port));
+    ASSERT_FALSE(refused) << first << " " << second;
+    EXPECT_TRUE(refused.error().text().contains("this node listens at " + has->text())) << refused.error().message();
+    EXPECT_TRUE(refused.error().text().contains("[::], which is for IPv4 too")) << refused.error().message();
+  }
+  test_node node(options("two@host"));
+  const auto one = node.listen("tcp://127.0.0.1:*");
+  EXPECT_TRUE(node.hub->listen(with_port("127.0.0.2", one.port)));
+  EXPECT_TRUE(!v6 || node.hub->listen(with_port("::1", one.port)));
+}
+
 TEST_P(Origin, WhatLeadsHereIsFoundOut) {
   test_node node(options("one@host"));
   const auto own = node.listen("tcp://127.0.0.1:*");
