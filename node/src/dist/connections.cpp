@@ -99,7 +99,7 @@ void distribution::up(const bus::peer_info& info) {
     p->longest = p->takes_chunks ? info.theirs.message_bytes : info.theirs.frame_bytes;
     p->life = std::move(*life);
     p->up_since = core_.clock().now();
-    p->introduced = false;
+    p->introduced = p->once_more = false;
     p->retry_wait = {};
     p->retry_at = {};
     p->last_failure = {};

@@ -107,6 +107,8 @@ class distribution final : public detail::service, public detail::router, privat
   void unwatch(peer_watcher& who);
   // Asks that node for a sign of life; the connection ends when none comes within `patience`. Any thread.
   void probe(const std::string& node, duration patience);
+  // Nodes that others are connected to, and this one is not: each is dialled once, where the mesh would. Any thread.
+  void reach_again(std::vector<std::string> names);
   [[nodiscard]] const std::vector<bus::endpoint>& endpoints() const noexcept { return endpoints_; }
   [[nodiscard]] const distribution_counters& counters() const noexcept { return counters_; }
   // {peers = {{name, creation, class, endpoint, bytes_in, …}, …}, endpoints = {…}, counters = {…}}

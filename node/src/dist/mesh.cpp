@@ -2,7 +2,9 @@
 //
 // By the policy `automatic` (node_options::mesh) two visible nodes that meet tell each other the visible nodes they are
 // connected to, and each dials those it did not know: whoever connects to one member is soon connected to all (OTP's
-// transitive connections). Hidden nodes and tools are neither told nor told of.
+// transitive connections). Hidden nodes and tools are neither told nor told of. One that cannot be reached is given up
+// after some tries; while others' views name it, troupe.global has it dialled once a minute (reach_again), so that a
+// partition that has healed leaves no gap.
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -220,11 +222,35 @@ void distribution::want(const peer_ptr& p, wish how) {
   else if (!p->retry_timer) arm_retry(p);
 }
 
+// Not who has left or was sent away, nor who does not let this node in.
+void distribution::reach_again(std::vector<std::string> names) {
+  post([this, names = std::move(names)] {
+    const node_options& own = core_.options();
+    if (left_ || own.mesh != mesh_policy::automatic || own.hidden || own.tool) return;
+    for (const std::string& name : names) {
+      if (name == core_.life()->name || !check_node_name(name) || !may_connect(name)) continue;
+      const peer_ptr p = make(name);
+      {
+        std::lock_guard lock(p->mutex);
+        const error& last = p->last_failure;
+        const bool meant = last == errc::closed || last == errc::shutting_down || last == errc::not_allowed;
+        if (p->gone || p->state != peer_state::idle || p->wanted != wish::none || meant) continue;
+        p->once_more = true;
+      }
+      want(p, wish::mesh);
+    }
+  });
+}
+
 // After a loss or a dial that failed.
 void distribution::retry_later(const peer_ptr& p) {
   {
     std::lock_guard lock(p->mutex);
     if (p->wanted == wish::none || p->retry_timer || stopping_.load(std::memory_order_relaxed)) return;
+    if (p->wanted == wish::mesh && std::exchange(p->once_more, false)) {
+      p->wanted = wish::none;
+      return;
+    }
     if (p->wanted != wish::mesh || ++p->mesh_tries <= mesh_tries) {
       arm_retry(p);
       return;

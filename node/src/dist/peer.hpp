@@ -127,6 +127,7 @@ struct peer {
   bool introduced = false;          // when up: by itself as well
   wish wanted = wish::none;
   unsigned mesh_tries = 0;
+  bool once_more = false;         // for others' views that name it: one try, of which nothing is said
   std::size_t told_nodes = 0;     // the loop's thread: by it, of those in told_of_
   bus::timer_id retry_timer = 0;  // the loop's thread
 

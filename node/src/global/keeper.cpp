@@ -186,6 +186,7 @@ void keeper::turn() {
   const auto doubtful = service_.with([&](global_service::state& s) { return s.members.settle(now()); });
   for (const std::string& id : doubtful) service_.probe(id);
   look_at_views();
+  reach_unseen();
   expire();
   const auto [number, digest, grants] = service_.with([](global_service::state& s) {
     return std::tuple(s.members.number(), s.members.digest(), s.members.may_grant());
@@ -233,6 +234,7 @@ time_point keeper::due() const {
     return std::pair(s.members.number(), std::min(s.members.next(), s.views.next()));
   });
   if (number != announced_) out = std::min(out, may_announce());
+  out = std::min(out, reach_at_);
   if (!deadlines_.empty()) out = std::min(out, deadlines_.begin()->first);
   if (!checks_.empty()) out = std::min(out, checks_.begin()->first);
   for (const auto& [id, one] : questions_) out = std::min(out, one.due);

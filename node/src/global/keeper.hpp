@@ -109,6 +109,7 @@ class keeper {
 
   // views.cpp
   void look_at_views();
+  void reach_unseen();
   void say(const view_watch::difference& what);
   void on_lives_asked(const std::string& from, const lives_asked& asked);
 
@@ -187,6 +188,7 @@ class keeper {
   std::map<std::string, own_claim> own_;
   std::map<pid, std::pair<ref, std::size_t>> watched_;
   std::vector<std::pair<time_point, message>> syncs_;
+  time_point reach_at_ = time_point::max();  // nodes that others see are dialled again
 
   std::map<std::string, std::deque<queued>> queues_;
   std::map<std::string, std::vector<granted>> granted_;

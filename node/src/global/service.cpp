@@ -144,6 +144,10 @@ void global_service::probe(const std::string& id) {
   if (network_) network_->probe(std::string(member_name(id)), membership::probe_patience);
 }
 
+void global_service::reach(std::vector<std::string> names) {
+  if (network_) network_->reach_again(std::move(names));
+}
+
 result<global_service*> start_global(node& where) {
   global_service& made = where.core().attach(std::make_unique<global_service>(where.core()));
   if (auto started = made.start(); !started) return started.error();

@@ -47,6 +47,7 @@ class global_service final : public detail::service, public detail::name_directo
     return use(state_);
   }
   void probe(const std::string& id);
+  void reach(std::vector<std::string> names);
   [[nodiscard]] detail::core& core() const noexcept { return core_; }
   [[nodiscard]] const std::string& self() const noexcept { return self_; }
 

@@ -1,6 +1,7 @@
 #include "global/view_watch.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <troupe/ids.hpp>
 
@@ -96,6 +97,17 @@ std::vector<view_watch::difference> view_watch::lasting(const membership& member
     if (now - one.since >= told_after) out.push_back(describe(members, id, one, now));
   }
   return out;
+}
+
+std::vector<std::string> view_watch::unseen(const membership& members) const {
+  std::set<std::string> out;
+  for (const auto& [id, one] : entries_) {
+    for (const std::uint64_t hash : members.difference_from(id).only_there) {
+      const auto name = names_.find(hash);
+      if (name != names_.end() && out.size() < most_named) out.emplace(member_name(name->second));
+    }
+  }
+  return {out.begin(), out.end()};
 }
 
 view_watch::difference view_watch::describe(const membership& members, const std::string& id, const entry& of,

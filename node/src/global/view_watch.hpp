@@ -38,6 +38,9 @@ class view_watch {
   [[nodiscard]] due turn(const membership& members, time_point now);
   [[nodiscard]] time_point next() const noexcept;
   void named(const membership& members, const std::string& from, const std::vector<std::string>& ids);
+  [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
+  // Names of nodes that others are known to see now and this one does not, `most_named` at most.
+  [[nodiscard]] std::vector<std::string> unseen(const membership& members) const;
   // Those that have lasted for `told_after`.
   [[nodiscard]] std::vector<difference> lasting(const membership& members, time_point now) const;
 

@@ -8,6 +8,12 @@
 
 namespace troupe::internal {
 
+namespace {
+
+constexpr duration reach_every = std::chrono::seconds(60);
+
+}  // namespace
+
 value names_of(const std::vector<std::string>& all) {
   list out;
   for (const std::string& name : all) out.emplace_back(name);
@@ -18,6 +24,22 @@ void keeper::look_at_views() {
   const auto due = service_.with([&](global_service::state& s) { return s.views.turn(s.members, now()); });
   for (const auto& question : due.questions) tell(question.id, lives_asked(question.hashes));
   for (const auto& one : due.news) say(one);
+}
+
+// The mesh gives up whom it cannot reach, and tells of nodes when they meet alone: after a partition that has healed
+// nobody would dial. Up to a quarter later, so that both sides do not dial as one.
+void keeper::reach_unseen() {
+  const bool differ = service_.with([](global_service::state& s) { return !s.views.empty(); });
+  if (!differ) {
+    reach_at_ = time_point::max();
+    return;
+  }
+  if (reach_at_ != time_point::max() && now() < reach_at_) return;
+  if (reach_at_ != time_point::max()) {
+    service_.reach(service_.with([](global_service::state& s) { return s.views.unseen(s.members); }));
+  }
+  const auto spread = self_.core().random().below(static_cast<std::uint64_t>(reach_every.count()) / 4);
+  reach_at_ = deadline_after(now(), reach_every + duration(static_cast<std::int64_t>(spread)));
 }
 
 // Who reads only this node's log must learn it here: global names and locks have no common ground then.
