@@ -136,6 +136,9 @@ class Tidy(unittest.TestCase):
 
     def test_a_long_line(self):
         self.found("bus/src/a.cpp", "\n" + "x" * 121 + "\n", "2: [columns]")
+        long = "x " * 65
+        self.found("bus/README.md", f"\n{long}\n```\n{long}\n```\n| {long} |\n# {long}\n", "2: [columns]")
+        self.found("bus/README.md", "[a](../bus/README.md) " * 10 + "\n")
         self.found("bus/src/a.cpp", "// " + "\u00e9" * 117 + "\n")
 
     def test_words_that_put_work_off(self):
