@@ -64,6 +64,29 @@ TEST_F(ShellTerminal, EchoIsBackWhileTheShellIsStopped) {
   EXPECT_TRUE(echoes(*tty)) << tty->transcript();
 }
 
+// The keys are the shell's before its prompt is drawn, and that may take its time: here until Ctrl-Q.
+TEST_F(ShellTerminal, EchoIsBackThoughThePromptIsNotDrawnYet) {
+  for (int number : {SIGQUIT, SIGTERM, SIGTSTP}) {
+    terminal tty({tool_path(), "shell", "--name", "node1@localhost"},
+                 {.rows = 40, .columns = 150, .child = environment()});
+    tty.type("\x13");  // Ctrl-S
+    ASSERT_TRUE(wait_until([&] { return !tty.echoes(); })) << tty.transcript();
+    EXPECT_EQ(kill(tty.pid(), number), 0);
+    EXPECT_TRUE(wait_until([&] { return tty.echoes(); })) << number;
+    if (number != SIGTSTP) {
+      EXPECT_EQ(tty.wait_exit(), 128 + number);
+      EXPECT_TRUE(tty.echoes()) << number;
+      continue;
+    }
+    // Nobody could continue it, so that the system does not stop it: the keys are its own once more.
+    tty.type("\x11");  // Ctrl-Q
+    EXPECT_TRUE(tty.wait_text("node1@localhost>")) << tty.transcript();
+    EXPECT_TRUE(wait_until([&] { return !tty.echoes(); })) << tty.transcript();
+    tty.type("1 + 41\r");
+    EXPECT_TRUE(tty.wait_text("42")) << tty.transcript();
+  }
+}
+
 TEST_F(ShellTerminal, NoLineOfHistoryIsLost) {
   auto first = shell("node1@localhost");
   auto second = shell("node2@localhost");

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -80,6 +81,11 @@ void terminal::resize(int rows, int columns) {
   screen_.resize(rows, columns);
   const auto size = window(rows, columns);
   ioctl(master_, TIOCSWINSZ, &size);
+}
+
+bool terminal::echoes() const {
+  termios modes{};
+  return tcgetattr(master_, &modes) == 0 && (modes.c_lflag & ECHO) != 0;
 }
 
 void terminal::hang_up() {

@@ -38,6 +38,7 @@ class terminal {
   void hang_up();                         // closes the terminal
 
   const screen& shown();                                         // after reading what has arrived
+  [[nodiscard]] bool echoes() const;                             // its mode, as the program has set it
   const std::string& transcript() const { return transcript_; }  // every byte so far, escapes included
 
   // Until the screen shows the text (or the condition holds); false at the deadline or when the program has ended

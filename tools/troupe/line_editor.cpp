@@ -94,8 +94,12 @@ struct line_editor::impl {
   }
 
   void take_keys(bool yes) const {
-    const terminal_guard::change modes(yes);
-    el_set(edit, EL_UNBUFFERED, yes ? 1 : 0);
+    for (;;) {
+      terminal_guard::change modes(yes);
+      el_set(edit, EL_UNBUFFERED, yes ? 1 : 0);
+      if (modes.done()) return;
+      el_set(edit, EL_UNBUFFERED, 0);  // it believes that the keys are its own
+    }
   }
 
   // Erases prompt and line, writes, and draws them anew: what was typed and where the cursor stood are kept.

@@ -16,8 +16,9 @@ namespace {
 
 // What handlers of signals may look at: plain memory that is written before the flag that tells of it.
 struct shared {
-  std::atomic<bool> armed{false};  // `before` is known
-  std::atomic<bool> taken{false};  // `ours` is known, and is what the terminal should have
+  std::atomic<bool> armed{false};    // `before` is known
+  std::atomic<bool> taken{false};    // `ours` is known, and is what the terminal should have
+  std::atomic<unsigned> returns{0};  // how often a signal has given the terminal back
   termios before{}, ours{};
   int wake = -1;
   std::timed_mutex changing;
@@ -66,7 +67,11 @@ void on_signal(int number) {
   if (number == SIGCONT) {
     note_resumed();
   } else {
-    if (s.taken.load(std::memory_order_acquire)) set_modes(s.before);
+    // Also in the middle of a change: the prompt is drawn, and may wait for the terminal, before the change is done.
+    if (s.armed.load(std::memory_order_acquire)) {
+      s.returns.fetch_add(1, std::memory_order_acq_rel);
+      set_modes(s.before);
+    }
     act_by_default(number);
     install(number, &on_signal);
     note_resumed();  // also where the system ignores a stop, as it does in a group that nobody could continue
@@ -109,14 +114,19 @@ void terminal_guard::resumed() noexcept {
 
 terminal_guard::change::change(bool takes_keys) noexcept : takes_keys_(takes_keys) {
   here().changing.lock();
+  began_ = here().returns.load(std::memory_order_acquire);
   if (!takes_keys) here().taken.store(false, std::memory_order_release);
 }
 
-terminal_guard::change::~change() {
+terminal_guard::change::~change() { here().changing.unlock(); }
+
+bool terminal_guard::change::done() noexcept {
   shared& s = here();
-  if (takes_keys_ && s.armed.load(std::memory_order_acquire) && tcgetattr(STDIN_FILENO, &s.ours) == 0)
-    s.taken.store(true, std::memory_order_release);
-  s.changing.unlock();
+  if (!takes_keys_ || !s.armed.load(std::memory_order_acquire) || tcgetattr(STDIN_FILENO, &s.ours) != 0) return true;
+  s.taken.store(true, std::memory_order_release);
+  if (s.returns.load(std::memory_order_acquire) == began_) return true;
+  s.taken.store(false, std::memory_order_release);
+  return false;
 }
 
 void terminal_guard::give_back() noexcept {

@@ -21,11 +21,14 @@ class terminal_guard {
    public:
     explicit change(bool takes_keys) noexcept;
     ~change();
+    // After it. False: a signal has given the terminal back meanwhile, so that it must be taken once more.
+    [[nodiscard]] bool done() noexcept;
     change(const change&) = delete;
     change& operator=(const change&) = delete;
 
    private:
     bool takes_keys_;
+    unsigned began_;
   };
 
   // From any thread, before _exit: nobody takes the terminal after that. Without a guard nothing happens.
