@@ -4,18 +4,8 @@
 # NAT is found where it says that it is. The NAT is a relay of tcp connections (relay.py) on a fourth host, which has
 # both networks.
 set -eu
-PATH=$PATH:/usr/sbin:/sbin
-# Everything is made in a network namespace and a process namespace of our own: whatever becomes of this script, nothing
-# of it stays.
-if [ -z "${OWN_NETWORK:-}" ]; then
-  contain() { unshare "$@" --net --mount --pid --fork --mount-proc --kill-child -- true 2>/dev/null; }
-  if contain; then user=''; elif contain --user --map-root-user; then user='--user --map-root-user'; else
-    echo 'skipped: network namespaces are not allowed here'
-    exit 77
-  fi
-  # shellcheck disable=SC2086 # options
-  OWN_NETWORK=yes exec unshare $user --net --mount --pid --fork --mount-proc --kill-child -- sh "$0" "$@"
-fi
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname -- "$0")/../support/own_network.sh"
 programs=$1 # the folder of troupe and sample_node
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/thosts.XXXXXX")

@@ -2,19 +2,8 @@
 # Three nodes on three hosts, as network namespaces are, joined by encrypted tcp over a bridge. The cable of one is
 # pulled and put back, then that of the one whose address the others were told.
 set -eu
-PATH=$PATH:/usr/sbin:/sbin
-# Everything is made in a network namespace and a process namespace of our own: whatever becomes of this script, nothing
-# of it stays.
-if [ -z "${OWN_NETWORK:-}" ]; then
-  contain() { unshare "$@" --net --mount --pid --fork --mount-proc --kill-child -- true 2>/dev/null; }
-  if contain; then user=''; elif contain --user --map-root-user; then user='--user --map-root-user'; else
-    echo 'skipped: network namespaces are not allowed here'
-    exit 77
-  fi
-  # shellcheck disable=SC2086 # options
-  OWN_NETWORK=yes exec unshare $user --net --mount --pid --fork --mount-proc --kill-child -- sh "$0" "$@"
-fi
 # shellcheck source-path=SCRIPTDIR
+. "$(dirname -- "$0")/../support/own_network.sh"
 . "$(dirname -- "$0")/common.sh"
 
 command -v ip >/dev/null || fail 'there is no ip: tools/dev/packages --dev --install'

@@ -2,8 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
-#include <memory>
+#include "unit/global/row_cluster.hpp"
 
 namespace troupe::test {
 namespace {
@@ -11,37 +10,9 @@ namespace {
 using namespace std::chrono_literals;
 using internal::membership;
 
-// Nodes that tell each other their rows at once, by hand.
-struct cluster {
-  explicit cluster(std::initializer_list<const char*> names, partition_policy policy = partition_policy::islands) {
-    for (const char* name : names) all.emplace(name, std::make_unique<membership>(name, policy));
-  }
-  void link(const std::string& a, const std::string& b) {
-    all[a]->up(b, now);
-    all[b]->up(a, now);
-    tell();
-  }
-  void cut(const std::string& a, const std::string& b) {
-    all[a]->down(b, false, now);
-    all[b]->down(a, false, now);
-    tell();
-  }
-  void link_all() {
-    for (auto& [a, x] : all) {
-      for (auto& [b, y] : all) {
-        if (a < b) link(a, b);
-      }
-    }
-  }
-  void tell() {
-    for (int round = 0; round < 4; ++round) {
-      for (auto& [a, from] : all) {
-        if (mute.contains(a)) continue;
-        const internal::member_row row = from->row();
-        for (auto& [b, to] : all) to->heard(a, row, now);  // who is not linked does not listen
-      }
-    }
-  }
+struct cluster : row_cluster {
+  cluster(std::initializer_list<const char*> ids, partition_policy policy = partition_policy::islands)
+      : row_cluster(ids, policy) {}
   void wait(duration time) {
     now += time;
     for (int round = 0; round < 4; ++round) {
@@ -54,9 +25,7 @@ struct cluster {
   std::set<std::string> view(const std::string& name) { return all[name]->view(); }
   bool confirmed(const std::string& name) { return all[name]->confirmed(); }
 
-  std::map<std::string, std::unique_ptr<membership>> all;
-  std::set<std::string> probed, mute;
-  time_point now{1s};
+  std::set<std::string> probed;
 };
 
 using ids = std::set<std::string>;

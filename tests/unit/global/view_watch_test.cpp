@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
-#include <memory>
+
+#include "unit/global/row_cluster.hpp"
 
 namespace troupe::test {
 namespace {
@@ -14,27 +14,9 @@ using internal::membership;
 using internal::view_watch;
 using names = std::vector<std::string>;
 
-// Nodes that tell each other their rows at once, and one watch for each.
-struct cluster {
-  explicit cluster(std::initializer_list<const char*> all_of) {
-    for (const char* id : all_of) all.emplace(id, std::make_unique<membership>(id, partition_policy::keep));
-  }
-  void link(const std::string& a, const std::string& b) {
-    all[a]->up(b, now);
-    all[b]->up(a, now);
-    tell();
-  }
-  void cut(const std::string& a, const std::string& b) {
-    all[a]->down(b, false, now);
-    all[b]->down(a, false, now);
-    tell();
-  }
-  void tell() {
-    for (auto& [a, from] : all) {
-      const internal::member_row row = from->row();
-      for (auto& [b, to] : all) to->heard(a, row, now);  // who is not linked does not listen
-    }
-  }
+// And one watch for each.
+struct cluster : row_cluster {
+  cluster(std::initializer_list<const char*> ids) : row_cluster(ids, partition_policy::keep) {}
   // Step by step, as the keeper does: questions are answered at once by those who are asked.
   void wait(duration time) {
     const time_point end = now + time;
@@ -62,12 +44,10 @@ struct cluster {
     }
   }
 
-  std::map<std::string, std::unique_ptr<membership>> all;
   std::map<std::string, view_watch> watches;
   std::map<std::string, std::vector<view_watch::difference>> news;
   int questions = 0, rounds = 0;
   bool answers = true;
-  time_point now{1s};
 };
 
 TEST(ViewWatch, TellsBothSidesOnceWhenItLasts) {
@@ -89,6 +69,8 @@ TEST(ViewWatch, TellsBothSidesOnceWhenItLasts) {
   EXPECT_EQ(c.news["b@h#1"][1].only_here, names{"a@h"});
   ASSERT_EQ(c.news["c@h#1"].size(), 1u);
   EXPECT_EQ(c.watches["b@h#1"].lasting(*c.all["b@h#1"], c.now).size(), 2u);
+  EXPECT_EQ(c.watches["a@h#1"].unseen(*c.all["a@h#1"]), names{"c@h"});
+  EXPECT_TRUE(c.watches["b@h#1"].unseen(*c.all["b@h#1"]).empty());
 
   c.link("a@h#1", "c@h#1");
   c.wait(1min);
