@@ -223,12 +223,7 @@ class RandomTree : public SupervisionRandom, public ::testing::WithParamInterfac
       }
       expect_sound(top);
     }
-    // Whoever waits for its restart gets it.
-    all.failing.clear();
-    for (int i = 0; i < 20; ++i) pass(longest_pause);
-    expect_sound(top);
-    for (const child_info& one : children(top)) EXPECT_NE(one.status, "restarting") << one.id;
-    end(top);
+    expect_rest(top);
   }
   void play_dynamic(std::uint64_t seed) {
     std::mt19937_64 dice(seed);
@@ -269,13 +264,14 @@ class RandomTree : public SupervisionRandom, public ::testing::WithParamInterfac
       }
       expect_sound(top);
     }
+    expect_rest(top);
+  }
+  // Whoever waits for its restart gets it, and all end with their supervisor.
+  void expect_rest(pid top) {
     all.failing.clear();
     for (int i = 0; i < 20; ++i) pass(longest_pause);
     expect_sound(top);
-    for (const child_info& child : children(top)) EXPECT_NE(child.status, "restarting") << child.id;
-    end(top);
-  }
-  void end(pid top) {
+    for (const child_info& one : children(top)) EXPECT_NE(one.status, "restarting") << one.id;
     node->exit(top, exit_reason::kill());
     settle();
     EXPECT_FALSE(node->exists(top));
