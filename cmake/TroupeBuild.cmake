@@ -40,17 +40,16 @@ endif()
 # Shared libraries beside the executable are found without any environment, and by their own dependencies too.
 set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
 
-# Where the build asks for it (TROUPE_JOINED: the sanitizers' presets) several sources are compiled as one, which takes a
-# third of the time: most of a file's is spent on headers. The debug preset does without: there a file that forgets an
-# include does not build.
+# Where the build asks for it (TROUPE_JOINED: the sanitizers' presets) several sources are compiled as one: most of a
+# file's time is spent on headers. The debug preset does without: there a file that forgets an include does not build.
 function(troupe_joined target)
   if(TROUPE_JOINED)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
   endif()
 endfunction()
 
-# troupe_layer(NAME DIR dir [USES layers…] [LIBRARIES libs…] [COLD] [APART]): one static library per layer of a component, so
-# that a test links a layer with those below it and nothing above. A layer without sources yet is an interface. No
+# troupe_layer(NAME DIR dir [USES layers…] [LIBRARIES libs…] [COLD] [APART]): one static library per layer of a
+# component, so that a test links a layer with those below it and nothing above. A layer without sources yet is an interface. No
 # message between C++ processes passes a COLD one: it is compiled to be small, as a node keeps in memory what it starts
 # with. The sources of an APART one have names in common, and are never joined.
 function(troupe_layer name)

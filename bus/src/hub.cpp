@@ -75,7 +75,8 @@ result<channel> hub_core::check_endpoint(const endpoint& where) const {
   return channel_over(where, security_);
 }
 
-// libzmq takes the memory that a frame's head claims, before it knows who speaks.
+// An encrypted frame is opened as a whole; and libzmq, which may be on either side, takes the memory that a head claims
+// before it knows who speaks.
 limits hub_core::limits_over(channel how) const {
   limits out = limits_;
   if (how == channel::encrypted) out.frame_bytes = std::min(out.frame_bytes, longest_encrypted_frame);

@@ -48,7 +48,7 @@ void hub_core::send_away(pipe_id stranger) {
 }
 
 void hub_core::frame(pipe_id pipe, std::span<const std::byte> data) {
-  if (data.empty()) return;  // the acceptor asks libzmq whether we are still there
+  if (data.empty()) return;  // an acceptor of libzmq finds out whether we are still there
   try {
     take_frame(pipe, data);
   } catch (const std::bad_alloc&) {

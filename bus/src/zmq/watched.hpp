@@ -10,7 +10,7 @@ namespace troupe::bus::internal {
 
 class watch_list;
 
-// Owner: a pipe of a transport; destroyed only between turns (see zmq_transport_impl's graveyard).
+// Owner: a pipe of a transport; destroyed only between turns (see dialled_pipes' graveyard).
 class watched : public fd_watcher {
  public:
   explicit watched(watch_list& list) noexcept : list_(list) {}

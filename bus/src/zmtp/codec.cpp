@@ -6,7 +6,7 @@
 namespace troupe::bus::internal::zmtp {
 namespace {
 
-constexpr std::size_t mechanism_at = 12, longest_mechanism = 20;
+constexpr std::size_t mechanism_at = 12, longest_mechanism = 20, as_server_at = 32;
 constexpr unsigned flag_more = 1, flag_long = 2, flag_command = 4, known_flags = 7;
 constexpr std::byte signature_first{0xff}, signature_last{0x7f}, version_major{3}, version_minor{1};
 constexpr std::string_view socket_type_key = "Socket-Type";
@@ -24,31 +24,22 @@ Integer big_endian(std::span<const std::byte> data) {
   return out;
 }
 
-std::string frame_of_command(std::string_view name, std::string_view data) {
-  const std::size_t size = 1 + name.size() + data.size();
-  std::string out;
-  out += static_cast<char>(flag_command);  // all of ours are short
-  out += static_cast<char>(size);
-  out += static_cast<char>(name.size());
-  out += name;
-  out += data;
-  return out;
-}
-
 bool same_word(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return (x | 0x20) == (y | 0x20); });
 }
 
 }  // namespace
 
-std::array<std::byte, greeting_bytes> greeting() noexcept {
+std::array<std::byte, greeting_bytes> greeting(mechanism which, bool as_server) noexcept {
   std::array<std::byte, greeting_bytes> out{};
   out[0] = signature_first;
   out[8] = std::byte{1};  // with the zeros before it: the length of an old version's first frame, and no more is asked
   out[9] = signature_last;
   out[10] = version_major;
   out[11] = version_minor;
-  std::memcpy(&out[mechanism_at], "NULL", 4);
+  const std::string_view name = which == mechanism::curve ? "CURVE" : "NULL";
+  std::memcpy(&out[mechanism_at], name.data(), name.size());
+  out[as_server_at] = std::byte{as_server};
   return out;
 }
 
@@ -64,6 +55,10 @@ mechanism mechanism_of(std::span<const std::byte, greeting_bytes> whole) noexcep
   return name == "NULL" ? mechanism::null : name == "CURVE" ? mechanism::curve : mechanism::other;
 }
 
+bool is_server(std::span<const std::byte, greeting_bytes> whole) noexcept {
+  return whole[as_server_at] == std::byte{1};
+}
+
 frame_head head_of_message(std::size_t size) noexcept {
   frame_head out;
   if (size <= 255) {
@@ -77,16 +72,26 @@ frame_head head_of_message(std::size_t size) noexcept {
   return out;
 }
 
-std::string ready(socket_type ours) {
+std::string frame_of_command(std::string_view name, std::string_view data) {
+  frame_head head = head_of_message(1 + name.size() + data.size());
+  head.data[0] |= std::byte{flag_command};
+  std::string out(text_of(head.span()));
+  out += static_cast<char>(name.size());
+  out += name;
+  return out.append(data);
+}
+
+std::string metadata(socket_type ours) {
   auto property = [](std::string_view key, std::string_view value) {
     std::string out(1, static_cast<char>(key.size()));
     out += key;
     out += std::string(3, '\0') + static_cast<char>(value.size());
     return out.append(value);
   };
-  std::string data = property(socket_type_key, ours == socket_type::router ? "ROUTER" : "DEALER");
-  return frame_of_command("READY", data + property("Identity", {}));
+  return property(socket_type_key, ours == socket_type::router ? "ROUTER" : "DEALER") + property("Identity", {});
 }
+
+std::string ready(socket_type ours) { return frame_of_command("READY", metadata(ours)); }
 
 std::string pong(std::string_view context) { return frame_of_command("PONG", context); }
 

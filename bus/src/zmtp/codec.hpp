@@ -1,6 +1,6 @@
 #pragma once
-// ZMTP 3.1 with the mechanism NULL, as bytes: what ZeroMQ puts on a stream socket (rfc.zeromq.org/spec/37). Knows no
-// socket.
+// ZMTP 3.1 as bytes: what ZeroMQ puts on a stream socket (rfc.zeromq.org/spec/37). Knows no socket. What the mechanism
+// CURVE adds is in curve.hpp.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -15,16 +15,17 @@ namespace troupe::bus::internal::zmtp {
 inline constexpr std::size_t greeting_bytes = 64;
 inline constexpr std::size_t opening_bytes = 11;  // of the greeting: signature and major version
 inline constexpr std::size_t longest_head = 9;    // of a frame
-inline constexpr std::size_t longest_command = 512;
+inline constexpr std::size_t longest_command = 1024;
 
 enum class mechanism : std::uint8_t { null, curve, other };
 enum class socket_type : std::uint8_t { dealer, router, other };
 
-// Ours, mechanism NULL.
-[[nodiscard]] std::array<std::byte, greeting_bytes> greeting() noexcept;
+// Ours. `as_server`: of two that speak CURVE, the one that was dialled.
+[[nodiscard]] std::array<std::byte, greeting_bytes> greeting(mechanism which, bool as_server) noexcept;
 // `seen` is what has come of the other's, from its beginning. Does it begin as ZMTP 3 does? True while it may.
 [[nodiscard]] bool may_be_greeting(std::span<const std::byte> seen) noexcept;
 [[nodiscard]] mechanism mechanism_of(std::span<const std::byte, greeting_bytes> whole) noexcept;
+[[nodiscard]] bool is_server(std::span<const std::byte, greeting_bytes> whole) noexcept;
 
 // The flags and the length before a message of one part.
 struct frame_head {
@@ -34,6 +35,7 @@ struct frame_head {
 };
 [[nodiscard]] frame_head head_of_message(std::size_t size) noexcept;
 // Whole frames.
+[[nodiscard]] std::string frame_of_command(std::string_view name, std::string_view data);
 [[nodiscard]] std::string ready(socket_type ours);
 [[nodiscard]] std::string pong(std::string_view context);
 
@@ -56,7 +58,9 @@ struct command {
 };
 // errc::bad_message when the name does not fit.
 [[nodiscard]] result<command> parse_command(std::span<const std::byte> body);
-// What READY says of its sender. errc::bad_message: malformed, or it names no socket type.
+// What READY says of its sender, and what INITIATE of CURVE does.
+[[nodiscard]] std::string metadata(socket_type ours);
+// errc::bad_message: malformed, or it names no socket type.
 [[nodiscard]] result<socket_type> parse_ready(std::string_view metadata);
 // PING: two bytes of time to live, then what PONG repeats, at most 16 bytes.
 [[nodiscard]] result<std::string_view> parse_ping(std::string_view data);

@@ -19,7 +19,7 @@ pipes::pipes(system_loop& loop, resolver& names, descriptor_reserve& reserve, tr
       reserve_(reserve),
       events_(events),
       settings_(settings),
-      shared_{loop, *this, settings.frame_bytes, settings.stranger_frame_bytes},
+      shared_{loop, *this, settings.frame_bytes, settings.stranger_frame_bytes, settings.encrypted_frame_bytes},
       near_(most_near, 0, *settings.random),
       far_(most_far, most_of_one, *settings.random) {
   shared_.room.reserve(room_bytes);
@@ -35,6 +35,7 @@ pipes::~pipes() {
 // Between turns: nobody is in the middle of what lies here.
 appetite pipes::turn() {
   graveyard_.clear();
+  former_.clear();
   return appetite::none;
 }
 
@@ -53,6 +54,11 @@ bool pipes::send(pipe_id id, std::span<const std::byte> header, frame_payload pa
 
 void pipes::trust(pipe_id id) {
   if (auto found = pipes_.find(id); found != pipes_.end() && found->second->stream) found->second->stream->trust();
+}
+
+bool pipes::is_encrypted(pipe_id id) const noexcept {
+  auto found = pipes_.find(id);
+  return found != pipes_.end() && found->second->keys;
 }
 
 std::string pipes::source(pipe_id id) const {
@@ -105,6 +111,9 @@ void pipes::ended(zmtp::stream& of, spoke how, const error& why) {
     tell_noise(*one, how, why);
     return forget(*one);
   }
+  // A listener of libzmq says nothing to other keys, and one that stops says nothing either: the next time tells which.
+  const bool without_a_word = one->keys && how == spoke::zmtp && why.code() == errc::noconnection;
+  if (one->which == side::dialler && !of.is_ready() && without_a_word && !one->again) return dial_again(*one);
   if (why.code() != errc::noconnection && one->opened) {
     events_.noise("stranger", why.text() + " at " + one->where.text());
   }
@@ -164,9 +173,13 @@ void pipes::tell_noise(const pipe& one, spoke how, const error& why) {
   const std::string at = " at " + one.where.text();
   switch (how) {
     case spoke::curve: return events_.noise("encrypted", "a dialler that encrypts, where plain text is spoken" + at);
+    case spoke::plain: return events_.noise("wrong_key", "a dialler that does not encrypt" + at);
     case spoke::other: return events_.noise("stranger", why.text() + at);
     case spoke::zmtp:
+    case spoke::answers:
+      if (why.code() == errc::bad_cookie) return events_.noise("wrong_key", why.text() + at);
       if (why.code() != errc::noconnection) return events_.noise("stranger", why.text() + at);
+      if (one.keys && !one.stream->is_ready()) break;
       return events_.noise("stranger", "somebody who left before a first frame" + at);
     case spoke::nothing: break;
   }
@@ -183,11 +196,24 @@ error pipes::not_understood(const pipe& one, spoke how, const error& why) {
                    "who answers" + at +
                        " encrypts, this node speaks plain text there: "
                        "node.encryption = \"always\" encrypts on loopback, node.plain_text forbids it off");
+    case spoke::plain:
+      return error(errc::not_allowed, "who answers" + at +
+                                          " speaks plain text, this node encrypts there: the same "
+                                          "node.encryption and node.plain_text on both sides mend it");
     case spoke::other: return error(errc::noconnection, "what answers" + at + " speaks no ZMTP");
-    case spoke::zmtp: return error(errc::noconnection, "who answers" + at + " hung up during the handshake of ZeroMQ");
+    case spoke::zmtp:
+    case spoke::answers: return hung_up(one, how, why);
     case spoke::nothing: break;
   }
   return error(errc::noconnection, "nobody answers" + at + (why.text().empty() ? "" : ": " + why.text()));
+}
+
+// Within the handshake. A listener of libzmq hangs up on whoever has another key, and says nothing; ours says so.
+error pipes::hung_up(const pipe& one, spoke how, const error& why) {
+  const std::string who = "who answers at " + one.where.text();
+  if (one.keys && (how == spoke::zmtp || why.code() == errc::bad_cookie))
+    return error(errc::bad_cookie, who + " has another cookie: the encryption does not fit");
+  return error(errc::noconnection, who + " hung up during the handshake of ZeroMQ");
 }
 
 }  // namespace troupe::bus::internal::zmtp

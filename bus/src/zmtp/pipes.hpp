@@ -1,5 +1,5 @@
 #pragma once
-// The plain pipes of a transport: those that it dialled and those that others dialled, each on a socket of its own.
+// Our own pipes of a transport: those that it dialled and those that others dialled, each on a socket of its own.
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -29,14 +29,16 @@ class pipes final : private stream_events, private loop_source {
         const transport_settings& settings);
   ~pipes() override;
 
-  [[nodiscard]] result<endpoint> listen(const endpoint& where);
+  // `keys`: what comes there is encrypted; none: plain text. The same of dials.
+  [[nodiscard]] result<endpoint> listen(const endpoint& where, kept_keys keys = {});
   void unlisten(const endpoint& where);  // pipes that were accepted there stay
   // What fails later, or at once, is told by `closed`.
-  [[nodiscard]] result<pipe_id> dial(const endpoint& where);
+  [[nodiscard]] result<pipe_id> dial(const endpoint& where, kept_keys keys = {});
   bool send(pipe_id id, std::span<const std::byte> header, frame_payload payload);
   void close(pipe_id id);
   void close_all();
   void trust(pipe_id id);
+  [[nodiscard]] bool is_encrypted(pipe_id id) const noexcept;
   [[nodiscard]] std::string source(pipe_id id) const;
   [[nodiscard]] pipe_origin origin(pipe_id accepted) const;
   [[nodiscard]] std::size_t unsent(pipe_id id) const noexcept;
@@ -54,12 +56,14 @@ class pipes final : private stream_events, private loop_source {
   void begin_dial(pipe& one);
   void begin_race(pipe& one, std::vector<socket_address> addresses);
   void connect(pipe& one, const socket_address& to);
+  void dial_again(pipe& one);
   void fail_soon(pipe& one, error why);
   void fail(pipe& one, error why);
   void forget(pipe& one);
   [[nodiscard]] pipe* find(const stream& of) noexcept;
   void tell_noise(const pipe& one, spoke how, const error& why);
   [[nodiscard]] static error not_understood(const pipe& one, spoke how, const error& why);
+  [[nodiscard]] static error hung_up(const pipe& one, spoke how, const error& why);
 
   // -- stream_events
   void frame(stream& of, std::span<const std::byte> data) override;
@@ -79,6 +83,7 @@ class pipes final : private stream_events, private loop_source {
   std::unordered_map<const stream*, pipe*> by_stream_;
   crowd near_, far_;                              // accepted, and not opened yet: by ipc, by tcp
   std::vector<std::unique_ptr<pipe>> graveyard_;  // they may be under way when they end
+  std::vector<std::unique_ptr<stream>> former_;   // of pipes that were dialled again
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   token_bucket shortage_{1, 1};  // lines of the log
   pipe_id last_ = 1;

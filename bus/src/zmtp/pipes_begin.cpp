@@ -65,7 +65,7 @@ void pipes::listener::pause(int number) {
   });
 }
 
-result<endpoint> pipes::listen(const endpoint& where) {
+result<endpoint> pipes::listen(const endpoint& where, kept_keys keys) {
   socket_address at;
   if (where.kind == endpoint::scheme::ipc) {
     at = unix_address(where.host);
@@ -78,7 +78,7 @@ result<endpoint> pipes::listen(const endpoint& where) {
   }
   auto socket = listen_at(where, at);
   if (!socket) return socket.error();
-  auto made = std::make_unique<listener>(*this, socket->where, std::move(socket->socket));
+  auto made = std::make_unique<listener>(*this, socket->where, std::move(socket->socket), std::move(keys));
   if (!made->begin()) return error(errc::system_limit, where.text() + ": a socket cannot be watched");
   listeners_.push_back(std::move(made));
   return listeners_.back()->where();
@@ -101,6 +101,7 @@ void pipes::accepted(listener& at, unique_fd socket, const socket_address& from)
   one.id = last_ += 4;
   one.where = at.where();
   one.which = side::acceptor;
+  one.keys = at.keys();
   one.from = from;
   pipes_.emplace(one.id, std::move(made));
   strangers.add(one.id, source);
@@ -131,11 +132,12 @@ void pipes::out_of_descriptors(const endpoint& where, int number) {
 
 // -- dialling
 
-result<pipe_id> pipes::dial(const endpoint& where) {
+result<pipe_id> pipes::dial(const endpoint& where, kept_keys keys) {
   auto made = std::make_unique<pipe>();
   pipe& one = *made;
   one.id = last_ += 4;
   one.where = where;
+  one.keys = std::move(keys);
   pipes_.emplace(one.id, std::move(made));
   one.timer = loop_.at(loop_.now() + dial_patience, [this, &one] {
     one.timer = 0;
@@ -188,10 +190,23 @@ void pipes::connect(pipe& one, const socket_address& to) {
 
 void pipes::begin(pipe& one, unique_fd socket, bool connecting) {
   tune(socket.get(), one.where);
-  one.stream = std::make_unique<zmtp::stream>(shared_, std::move(socket), one.which, connecting);
+  std::unique_ptr<curve> encryption;
+  if (one.keys) {
+    encryption = one.which == side::dialler ? curve_of_dialler(one.keys, *settings_.random)
+                                            : curve_of_acceptor(one.keys, *settings_.random);
+  }
+  one.stream = std::make_unique<zmtp::stream>(shared_, std::move(socket), one.which, connecting, std::move(encryption));
   by_stream_.emplace(one.stream.get(), &one);
   if (auto begun = one.stream->begin(); !begun) return fail_soon(one, begun.error());
-  if (!one.early.empty()) one.stream->send_framed(std::exchange(one.early, {}).span());
+  if (!one.early.empty()) one.stream->hold(std::exchange(one.early, {}).span());
+}
+
+void pipes::dial_again(pipe& one) {
+  one.again = true;
+  by_stream_.erase(one.stream.get());
+  one.early = one.stream->take_held();
+  former_.push_back(std::move(one.stream));
+  begin_dial(one);
 }
 
 // Not inside `dial`, whose caller does not know the pipe yet.

@@ -22,7 +22,6 @@ constexpr int most_waits = 40;                    // for more of it, in one turn
 constexpr std::size_t first_part = 64u << 10;     // room for a frame of which little has come
 constexpr std::size_t strangers_first_part = 1u << 10;
 constexpr std::size_t most_strangers_parts = 4u << 20;
-constexpr std::size_t most_pongs = 16u << 10;
 
 error system_failure(std::string what, int number) {
   return error(errc::noconnection, std::move(what) + ": " + std::generic_category().message(number));
@@ -30,8 +29,12 @@ error system_failure(std::string what, int number) {
 
 }  // namespace
 
-stream::stream(shared& with, unique_fd socket, side which, bool connecting)
-    : with_(with), socket_(std::move(socket)), side_(which), step_(connecting ? step::connecting : step::greeting) {}
+stream::stream(shared& with, unique_fd socket, side which, bool connecting, std::unique_ptr<curve> encryption)
+    : with_(with),
+      socket_(std::move(socket)),
+      side_(which),
+      step_(connecting ? step::connecting : step::greeting),
+      curve_(std::move(encryption)) {}
 
 stream::~stream() { shut(); }
 
@@ -42,9 +45,13 @@ result<void> stream::begin() {
   return {};
 }
 
+std::array<std::byte, greeting_bytes> stream::our_greeting() const noexcept {
+  return curve_ ? greeting(mechanism::curve, side_ == side::acceptor) : greeting(mechanism::null, false);
+}
+
 void stream::connected() {
   step_ = step::greeting;
-  const auto ours = greeting();
+  const auto ours = our_greeting();
   const std::span<const std::byte> words = ours;
   write(side_ == side::dialler ? words.first(opening_bytes) : words);
 }
@@ -68,7 +75,6 @@ void stream::shut() {
   part_ = {};
   count_part();
   out_ = {};
-  held_ = {};
 }
 
 void stream::finish() {
@@ -189,7 +195,7 @@ bool stream::take(std::span<const std::byte>& data) {
   part_wanted_ = 0;
   if (step_ == step::greeting && !data.empty() && !take_greeting(data)) return false;
   while (step_ != step::greeting && !data.empty()) {
-    const auto one = cut_frame(data, trusted_ ? with_.longest : with_.strangers_longest);
+    const auto one = cut_frame(data, longest());
     if (!one) {
       fail(one.error(), spoke_);
       return false;
@@ -203,97 +209,35 @@ bool stream::take(std::span<const std::byte>& data) {
   return true;
 }
 
-bool stream::take_greeting(std::span<const std::byte>& data) {
-  if (!may_be_greeting(data)) {
-    fail(error(errc::bad_message, "bytes that are no ZMTP"), spoke::other);
-    return false;
-  }
-  if (data.size() < greeting_bytes) {
-    part_wanted_ = greeting_bytes;
-    return true;
-  }
-  const mechanism theirs = mechanism_of(data.first<greeting_bytes>());
-  if (theirs != mechanism::null) {
-    // Lets our greeting leave, by which the other side sees why.
-    const spoke how = theirs == mechanism::curve ? spoke::curve : spoke::other;
-    ::shutdown(socket_.get(), SHUT_WR);
-    fail(error(errc::unsupported, "another mechanism of ZMTP than NULL"), how);
-    return false;
-  }
-  spoke_ = spoke::zmtp;
-  step_ = step::ready;
-  data = data.subspan(greeting_bytes);
-  const auto ours = greeting();
-  if (side_ == side::dialler) write(std::span<const std::byte>(ours).subspan(opening_bytes));
-  write(ready(side_ == side::dialler ? socket_type::dealer : socket_type::router));
-  return true;
-}
-
-bool stream::take_frame(const frame& one) {
-  if (one.command) return take_command(one.body);
-  if (step_ != step::open) {
-    fail(error(errc::bad_message, "a message before READY"), spoke::other);
-    return false;
-  }
-  if (one.more || dropping_) {
-    dropping_ = one.more;
-    if (!dropping_) with_.events.parts(*this);
-  } else {
-    with_.events.frame(*this, one.body);
-  }
-  return !is_shut() && !finishing_;
-}
-
-bool stream::take_command(std::span<const std::byte> body) {
-  const auto what = parse_command(body);
-  if (!what) {
-    fail(what.error(), spoke::other);
-    return false;
-  }
-  if (step_ == step::ready) return open_up(*what);
-  if (what->name != "PING") return true;  // PONG, and what a later version may say
-  const auto context = parse_ping(what->data);
-  if (!context) {
-    fail(context.error(), spoke_);
-    return false;
-  }
-  write(pong(*context));
-  pongs_ = out_.empty() ? 0 : pongs_ + context->size() + longest_head;
-  if (pongs_ <= most_pongs) return true;
-  fail(error(errc::overloaded, "PING after PING from one that does not read the answers"), spoke_);
-  return false;
-}
-
-bool stream::open_up(const command& what) {
-  const auto theirs =
-      what.name == "READY" ? parse_ready(what.data) : result<socket_type>(error(errc::bad_message, "no READY"));
-  const socket_type wanted = side_ == side::dialler ? socket_type::router : socket_type::dealer;
-  if (!theirs || *theirs != wanted) {
-    fail(theirs ? error(errc::bad_message, "a ZeroMQ socket of another type") : theirs.error(), spoke::other);
-    return false;
-  }
-  step_ = step::open;
-  if (!held_.empty()) write(std::exchange(held_, {}).span());
-  return true;
-}
-
 // -- out
 
 bool stream::send(std::span<const std::byte> header, frame_payload body) {
   if (!socket_ || finishing_ || cannot_write_) return false;
+  const auto [own, shared] = body.parts();
+  if (step_ == step::open && curve_) return write_sealed(false, std::array{header, own, shared});
   const frame_head head = head_of_message(header.size() + body.size());
   if (step_ == step::open) return write(head.span(), header, std::move(body));
-  held_.append(head.span());
-  held_.append(header);
-  for (const auto part : body.parts()) held_.append(part);
+  for (const auto part : {head.span(), header, own, shared}) held_.append(part);
   return true;
 }
 
-bool stream::send_framed(std::span<const std::byte> messages) {
-  if (!socket_ || finishing_ || cannot_write_) return false;
-  if (step_ == step::open) return write(messages);
-  held_.append(messages);
-  return true;
+bool stream::write_sealed(bool is_command, std::span<const std::span<const std::byte>> parts) {
+  with_.sealed.clear();
+  curve_->seal(is_command, parts, with_.sealed);
+  return write(with_.sealed.span());
+}
+
+// Frames as they are in plain text.
+void stream::write_frames(std::span<const std::byte> whole) {
+  if (!curve_) {
+    write(whole);
+    return;
+  }
+  while (!whole.empty()) {
+    const cut one = *cut_frame(whole, whole.size());
+    write_sealed(one.what.command, std::array{one.what.body});
+    whole = whole.subspan(one.used);
+  }
 }
 
 bool stream::write(std::span<const std::byte> a, std::span<const std::byte> b, frame_payload c) {
@@ -362,23 +306,6 @@ void stream::write_queued() {
 
 void stream::want_writable(bool want) {
   if (std::exchange(wants_writable_, want) != want) with_.loop.watch_writable(socket_.get(), *this, want);
-}
-
-// -- raw_bytes
-
-void raw_bytes::reserve(std::size_t capacity) {
-  if (capacity <= capacity_) return;
-  auto larger = std::make_unique_for_overwrite<std::byte[]>(capacity);
-  std::copy_n(data_.get(), size_, larger.get());
-  data_ = std::move(larger);
-  capacity_ = capacity;
-}
-
-void raw_bytes::append(std::span<const std::byte> more) {
-  if (more.empty()) return;
-  if (size_ + more.size() > capacity_) reserve(std::max({size_ + more.size(), capacity_ * 2, std::size_t{256}}));
-  std::copy(more.begin(), more.end(), data_.get() + size_);
-  size_ += more.size();
 }
 
 }  // namespace troupe::bus::internal::zmtp

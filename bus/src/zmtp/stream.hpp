@@ -1,5 +1,5 @@
 #pragma once
-// One plain ZeroMQ connection on a stream socket of its own, read and written by the loop's thread.
+// One ZeroMQ connection, plain or encrypted, on a stream socket of its own, read and written by the loop's thread.
 #include <memory>
 #include <span>
 #include <string>
@@ -11,36 +11,21 @@
 #include "system_loop.hpp"
 #include "unique_fd.hpp"
 #include "zmtp/codec.hpp"
+#include "zmtp/curve.hpp"
+#include "zmtp/raw_bytes.hpp"
 #include "zmtp/unsent.hpp"
 
 namespace troupe::bus::internal::zmtp {
 
 using troupe::internal::unique_fd;
 
-// Bytes whose room is not zeroed first.
-class raw_bytes {
- public:
-  [[nodiscard]] std::byte* data() const noexcept { return data_.get(); }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
-  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-  [[nodiscard]] std::span<const std::byte> span() const noexcept { return {data_.get(), size_}; }
-  void reserve(std::size_t capacity);
-  void set_size(std::size_t size) noexcept { size_ = size; }  // at most the capacity
-  void append(std::span<const std::byte> more);
-  void clear() noexcept { size_ = 0; }
-
- private:
-  std::unique_ptr<std::byte[]> data_;
-  std::size_t size_ = 0, capacity_ = 0;
-};
-
 enum class side : std::uint8_t { dialler, acceptor };
 
 class stream;
 
-// What the other side speaks, as far as that was seen.
-enum class spoke : std::uint8_t { nothing, other, curve, zmtp };
+// What the other side speaks, as far as that was seen: `plain` and `curve` where we speak the other of these, `zmtp`
+// when it is what we speak. `answers`: the same, of a listener that says ERROR to keys that it does not let in.
+enum class spoke : std::uint8_t { nothing, other, plain, curve, zmtp, answers };
 
 // What a stream tells, on the loop's thread. `ended` comes once and last; the stream may be destroyed in neither.
 class stream_events {
@@ -62,6 +47,8 @@ class stream_events {
 //   may make us keep little, and all of those together `most_strangers_parts`, besides the first bytes of each: our
 //   handshake needs no more.
 // * Our answers to PING are bounded while the other side does not read them.
+// * What is encrypted is sealed as it is sent and opened as it is read, in two buffers that all streams share. Before
+//   CURVE's handshake is over no message is taken at all, and of commands `longest_command`.
 // * When writing fails, what has arrived is still read to its end: that ends the stream.
 // * `finish` says what is queued, then that no more will come, and waits for the other side to hang up: closed at once,
 //   a socket with unread bytes resets the connection and throws away our last words. Who owns it bounds that wait.
@@ -73,12 +60,15 @@ class stream final : public fd_watcher {
     stream_events& events;
     std::size_t longest;              // body of a frame
     std::size_t strangers_longest;    // the same, of one that has proved nothing
+    std::size_t encrypted_longest;    // what it holds, of an encrypted one that has
     raw_bytes room = {};              // to read into
+    raw_bytes opened = {};            // what the last encrypted frame held
+    raw_bytes sealed = {};            // the frame that is being sent
     std::size_t strangers_parts = 0;  // what all of those make us keep
   };
 
-  // `connecting`: `socket` is a dial that the kernel has not finished.
-  stream(shared& with, unique_fd socket, side which, bool connecting);
+  // `connecting`: `socket` is a dial that the kernel has not finished. `encryption`: none for plain text.
+  stream(shared& with, unique_fd socket, side which, bool connecting, std::unique_ptr<curve> encryption);
   ~stream() override;
   stream(const stream&) = delete;
   stream& operator=(const stream&) = delete;
@@ -87,8 +77,10 @@ class stream final : public fd_watcher {
   [[nodiscard]] result<void> begin();
   // Header and body of one message; before the handshake it waits. False when nothing can be said any more.
   bool send(std::span<const std::byte> header, frame_payload body);
-  // The same for bytes that are whole messages with their heads.
-  bool send_framed(std::span<const std::byte> messages);
+  // Bytes that are whole messages with their heads, for after the handshake.
+  void hold(std::span<const std::byte> messages) { held_.append(messages); }
+  // Those that a handshake which came to nothing left; also of one that is shut.
+  [[nodiscard]] raw_bytes take_held() { return std::exchange(held_, {}); }
   // The other side has proved who it is.
   void trust();
   [[nodiscard]] std::size_t unsent_bytes() const noexcept { return out_.size(); }
@@ -109,18 +101,26 @@ class stream final : public fd_watcher {
   void writable() override;
   void write_queued();
   void connected();
+  [[nodiscard]] std::array<std::byte, greeting_bytes> our_greeting() const noexcept;
   [[nodiscard]] bool take_read(std::span<const std::byte> fresh);
   [[nodiscard]] bool take(std::span<const std::byte>& data);
   void take_arrived();
   [[nodiscard]] bool keep(std::span<const std::byte> rest);
   [[nodiscard]] bool make_room(std::size_t size);
   void count_part();
+  [[nodiscard]] std::size_t longest() const noexcept;
   [[nodiscard]] bool take_greeting(std::span<const std::byte>& data);
   [[nodiscard]] bool take_frame(const frame& one);
+  [[nodiscard]] bool take_sealed(const frame& one);
+  [[nodiscard]] bool take_message(bool more, std::span<const std::byte> body);
   [[nodiscard]] bool take_command(std::span<const std::byte> body);
-  [[nodiscard]] bool open_up(const command& ready);
+  [[nodiscard]] bool take_ping(std::string_view data);
+  [[nodiscard]] bool take_handshake(const command& what);
+  [[nodiscard]] bool open_up(socket_type theirs);
+  bool write_sealed(bool is_command, std::span<const std::span<const std::byte>> parts);
+  void write_frames(std::span<const std::byte> whole);
   bool write(std::span<const std::byte> a, std::span<const std::byte> b = {}, frame_payload c = {});
-  bool write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
+  bool write(std::string_view text) { return text.empty() || write(std::as_bytes(std::span(text))); }
   [[nodiscard]] std::size_t take_out(std::span<iovec> from);
   void want_writable(bool want);
   void fail(const error& why, spoke how);
@@ -133,6 +133,7 @@ class stream final : public fd_watcher {
   bool finishing_ = false;  // what comes is thrown away
   bool cannot_write_ = false;
   bool wants_writable_ = false;
+  const std::unique_ptr<curve> curve_;  // none for plain text
   spoke spoke_ = spoke::nothing;
   bool trusted_ = false;
   raw_bytes part_;                // of a frame, or of the greeting

@@ -40,9 +40,6 @@ result<void> offer_own_functions(catalogue& offers) {
 // not be all that runs.
 unsigned default_workers() { return std::max(3u, std::thread::hardware_concurrency()) - 1; }
 
-// ZeroMQ's own. A handshake of CURVE holds one of them for two milliseconds, in which its other connections wait.
-unsigned io_threads(bool encrypting) { return encrypting && std::thread::hardware_concurrency() >= 4 ? 2 : 1; }
-
 // 32 bits are enough to tell lives apart, and a pid stays readable.
 std::uint64_t draw_creation(random_source& random) { return 1 + random.below(0xffff'ffffu); }
 
@@ -165,7 +162,6 @@ result<internal::distribution_options> prepare_distribution(const node_options& 
     if (!claim) return claim.error();
     made.claim = std::move(*claim);
   }
-  bool encrypting = options.plain_text == plain_text::nowhere;
   if (options.distribution) {
     made.cookie = options.cookie;
     for (const std::string& text : options.listen) {
@@ -174,7 +170,6 @@ result<internal::distribution_options> prepare_distribution(const node_options& 
       const bus::security secrets{.cookie = options.cookie, .plain_text_allowed = options.plain_text};
       const auto over = bus::channel_over(*where, secrets);
       if (!over) return error(over.error().code(), "listen \"" + text + "\": " + over.error().text());
-      encrypting = encrypting || *over == bus::channel::encrypted;
       made.listen.push_back(std::move(*where));
     }
     if (options.tool && !made.listen.empty()) return error(errc::not_allowed, "a tool never listens");
@@ -182,7 +177,7 @@ result<internal::distribution_options> prepare_distribution(const node_options& 
     if (auto known = add_peers(options, made); !known) return known.error();
   }
   made.loop = bus::make_loop();
-  auto transport = bus::zmq_transport(*made.loop, io_threads(encrypting));
+  auto transport = bus::zmtp_transport(*made.loop);
   if (!transport) return transport.error();
   made.transport = std::move(*transport);
   return made;

@@ -17,6 +17,7 @@ struct harmed_transport {
   std::string_view name;
   form which;
   bool encrypted;
+  pairing by;
   std::size_t most_cases;  // of thousands; TROUPE_EVERY_BYTE in the environment: all
 };
 
@@ -26,8 +27,14 @@ class Harm : public testing::TestWithParam<harmed_transport> {
   static constexpr auto tick = 100ms;  // libzmq's heartbeat, which met a broken connection, comes each four of them
   static constexpr std::chrono::milliseconds patient = 10s;  // a handshake that nothing harms, on a loaded machine
 
-  bus::hub_options options(std::string_view name, std::chrono::milliseconds handshake = 400ms) {
-    auto out = world_.options(name, ++creations_);
+  bus::hub_options listening(std::string_view name, std::chrono::milliseconds handshake = 400ms) {
+    return options(acceptor_of(GetParam().by), name, handshake);
+  }
+  bus::hub_options dialling(std::string_view name, std::chrono::milliseconds handshake = 400ms) {
+    return options(dialler_of(GetParam().by), name, handshake);
+  }
+  bus::hub_options options(bus::zmtp_by encrypted, std::string_view name, std::chrono::milliseconds handshake) {
+    auto out = world_.options(name, ++creations_, encrypted);
     out.security.cookie = "a7b2c6d3e5f4g2h3i4j5k6l7m2n3o4p5";
     if (GetParam().encrypted) out.security.plain_text_allowed = plain_text::nowhere;
     out.limits.handshake = handshake;
@@ -82,14 +89,14 @@ class Harm : public testing::TestWithParam<harmed_transport> {
 };
 
 TEST_P(Harm, EndsOneConnectionAndNothingElse) {
-  test_node a(options("a@host"));
+  test_node a(listening("a@host"));
   a.events.on_frame = [&](bus::connection_id id, std::span<const std::byte> data) {
     static_cast<void>(a.hub->send(id, bytes(data.begin(), data.end()), bus::delivery::must));
   };
   const auto where = a.listen(world_.address());
   std::size_t there = 0, back = 0;
   {
-    session clean(where, {}, options("clean@host"));
+    session clean(where, {}, dialling("clean@host"));
     ASSERT_TRUE(world_.until([&] { return clean.served(); }));
     there = clean.relay.carried(true);
     back = clean.relay.carried(false);
@@ -101,7 +108,7 @@ TEST_P(Harm, EndsOneConnectionAndNothingElse) {
   for (std::size_t begin = 0; begin < cases.size(); begin += at_once) {
     std::list<session> wave;
     for (std::size_t i = begin; i < std::min(begin + at_once, cases.size()); ++i) {
-      wave.emplace_back(where, cases[i], options("d" + std::to_string(i) + "@host"));
+      wave.emplace_back(where, cases[i], dialling("d" + std::to_string(i) + "@host"));
     }
     for (session& one : wave) {
       SCOPED_TRACE(std::string(to_string(one.what.what)) + " at " + std::to_string(one.what.at) +
@@ -118,25 +125,25 @@ TEST_P(Harm, EndsOneConnectionAndNothingElse) {
   // Heartbeats of libzmq pass, which met what was left of those.
   const auto later = std::chrono::steady_clock::now() + 12 * tick;
   ASSERT_TRUE(world_.until([&] { return std::chrono::steady_clock::now() > later; }));
-  session last(where, {}, options("last@host"));
+  session last(where, {}, dialling("last@host"));
   EXPECT_TRUE(world_.until([&] { return last.served(); }));
 }
 
 // A message whose proof is broken, long after the handshake.
 TEST_P(Harm, OfALaterMessageIsSeenOnBothSidesWithinATick) {
   if (!GetParam().encrypted) return;  // plain text has no proof of its own
-  test_node a(options("a@host", patient));
+  test_node a(listening("a@host", patient));
   const auto where = a.listen(world_.address());
   for (const bool to_listener : {true, false}) {
     std::size_t length = 0;
     {
-      session clean(where, {}, options("clean@host", patient));
+      session clean(where, {}, dialling("clean@host", patient));
       ASSERT_TRUE(world_.until([&] { return clean.node.events.first() != 0; }));
       length = clean.relay.carried(to_listener);
     }
     ASSERT_TRUE(world_.until([&] { return a.events.downs().size() == a.events.ups().size(); }));
     const std::size_t before = a.events.ups().size();
-    session harmed(where, {harm::flip, to_listener, length + 60}, options("b@host", patient));
+    session harmed(where, {harm::flip, to_listener, length + 60}, dialling("b@host", patient));
     ASSERT_TRUE(world_.until([&] { return a.events.ups().size() > before && harmed.node.events.first() != 0; }));
     test_node& from = to_listener ? harmed.node : a;
     const auto id = to_listener ? harmed.node.events.first() : a.events.last();
@@ -149,11 +156,15 @@ TEST_P(Harm, OfALaterMessageIsSeenOnBothSidesWithinATick) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(EachTransport, Harm,
-                         testing::Values(harmed_transport{"ipc", form::ipc, false, 400},
-                                         harmed_transport{"tcp", form::tcp, false, 400},
-                                         harmed_transport{"curve", form::tcp, true, 400}),
-                         [](const auto& one) { return std::string(one.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    EachTransport, Harm,
+    testing::Values(harmed_transport{"ipc", form::ipc, false, pairing::direct, 400},
+                    harmed_transport{"tcp", form::tcp, false, pairing::direct, 400},
+                    harmed_transport{"curve", form::tcp, true, pairing::direct, 400},
+                    harmed_transport{"curve_zeromq", form::tcp, true, pairing::zeromq, 200},
+                    harmed_transport{"curve_direct_accepts_zeromq", form::tcp, true, pairing::direct_zeromq, 200},
+                    harmed_transport{"curve_zeromq_accepts_direct", form::tcp, true, pairing::zeromq_direct, 200}),
+    [](const auto& one) { return std::string(one.param.name); });
 
 }  // namespace
 }  // namespace troupe::test

@@ -176,10 +176,10 @@ std::size_t how_many() {
   return said == nullptr ? usual : std::strtoull(said, nullptr, 10);
 }
 
-class Hostile : public testing::TestWithParam<bool> {
+class Hostile : public testing::TestWithParam<channel_case> {
  protected:
-  bus::hub_options options(std::string_view name) {
-    auto out = world_.options(name, ++creations_);
+  bus::hub_options options(std::string_view name, bus::zmtp_by encrypted) {
+    auto out = world_.options(name, ++creations_, encrypted);
     out.limits.tick = 10min;  // which would hide a frame that lies unread while the loop sleeps
     out.security.cookie = std::string(strong_cookie);
     out.security.plain_text_allowed = GetParam() ? plain_text::nowhere : plain_text::on_loopback;
@@ -189,19 +189,19 @@ class Hostile : public testing::TestWithParam<bool> {
   std::uint64_t creations_ = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(Endpoints, Hostile, testing::Bool(),
-                         [](const auto& info) { return info.param ? "Encrypted" : "Plain"; });
+INSTANTIATE_TEST_SUITE_P(Endpoints, Hostile, testing::Values(channel_case(), pairing::direct, pairing::zeromq),
+                         [](const auto& info) { return to_string(info.param); });
 
 TEST_P(Hostile, FloodsLeaveMemoryFlatAndTheNodeServes) {
-  echo_node a(options("a@host"), true);
+  echo_node a(options("a@host", acceptor_of(GetParam())), true);
   const auto where = a.hub->listen(bus::endpoint::parse(world_.address()).value()).value();
-  echo_node b(options("b@host"), false);
+  echo_node b(options("b@host", dialler_of(GetParam())), false);
   b.hub->dial(where);
   ASSERT_TRUE(world_.until([&] { return b.ups == 1; }));
 
   std::array<std::unique_ptr<stranger>, 2> strangers;
   for (unsigned i = 0; i < 2; ++i) {
-    strangers[i] = std::make_unique<stranger>(where.port, GetParam(), i + 1);
+    strangers[i] = std::make_unique<stranger>(where.port, GetParam().has_value(), i + 1);
   }
   duration slowest{};
   std::uint64_t asked = 0;
@@ -224,7 +224,7 @@ TEST_P(Hostile, FloodsLeaveMemoryFlatAndTheNodeServes) {
       ++asked;
       slowest = std::max<duration>(slowest, std::chrono::steady_clock::now() - before);
       if (turn % 64 != 0 || !served) continue;
-      echo_node newcomer(options("new" + std::to_string(creations_) + "@host"), false);
+      echo_node newcomer(options("new" + std::to_string(creations_) + "@host", dialler_of(GetParam())), false);
       newcomer.hub->dial(where);
       served = wait_until([&] { return newcomer.ups == 1 || newcomer.failures == 1; }) && newcomer.ups == 1;
       ++newcomers;

@@ -1,6 +1,7 @@
 #pragma once
 // What the tests of the bus share: a hub that writes down its events, and worlds in which hubs meet.
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -175,7 +176,7 @@ struct test_node {
   }
 };
 
-enum class form { inproc, ipc, tcp, sim };
+enum class form { inproc, ipc, tcp, sim, curve, curve_zeromq, curve_direct_zeromq, curve_zeromq_direct };
 
 inline std::string to_string(form which) {
   switch (which) {
@@ -183,11 +184,54 @@ inline std::string to_string(form which) {
     case form::ipc: return "ipc";
     case form::tcp: return "tcp";
     case form::sim: return "sim";
+    case form::curve: return "curve";
+    case form::curve_zeromq: return "curve_zeromq";
+    case form::curve_direct_zeromq: return "curve_direct_accepts_zeromq";
+    case form::curve_zeromq_direct: return "curve_zeromq_accepts_direct";
   }
   return "";
 }
 
-// One of the three forms of the transport (ZeroMQ twice), so that one test runs over all.
+// Who carries what is encrypted, on both sides or on either: named in the order acceptor, dialler.
+enum class pairing { direct, zeromq, direct_zeromq, zeromq_direct };
+inline constexpr std::array pairings{pairing::direct, pairing::zeromq, pairing::direct_zeromq, pairing::zeromq_direct};
+
+inline std::string to_string(pairing which) {
+  switch (which) {
+    case pairing::direct: return "Direct";
+    case pairing::zeromq: return "Zeromq";
+    case pairing::direct_zeromq: return "DirectAcceptsZeromq";
+    case pairing::zeromq_direct: return "ZeromqAcceptsDirect";
+  }
+  return "";
+}
+inline bus::zmtp_by acceptor_of(pairing which) {
+  return which == pairing::direct || which == pairing::direct_zeromq ? bus::zmtp_by::direct : bus::zmtp_by::zeromq;
+}
+inline bus::zmtp_by dialler_of(pairing which) {
+  return which == pairing::direct || which == pairing::zeromq_direct ? bus::zmtp_by::direct : bus::zmtp_by::zeromq;
+}
+
+// Plain text, or encrypted in each pairing.
+using channel_case = std::optional<pairing>;
+inline constexpr std::array<channel_case, 5> channel_cases{std::nullopt, pairing::direct, pairing::zeromq,
+                                                           pairing::direct_zeromq, pairing::zeromq_direct};
+inline std::string to_string(const channel_case& which) { return which ? to_string(*which) : "Plain"; }
+inline bus::zmtp_by acceptor_of(const channel_case& which) { return acceptor_of(which.value_or(pairing::direct)); }
+inline bus::zmtp_by dialler_of(const channel_case& which) { return dialler_of(which.value_or(pairing::direct)); }
+// The forms that are encrypted.
+inline channel_case pairing_of(form which) {
+  switch (which) {
+    case form::curve: return pairing::direct;
+    case form::curve_zeromq: return pairing::zeromq;
+    case form::curve_direct_zeromq: return pairing::direct_zeromq;
+    case form::curve_zeromq_direct: return pairing::zeromq_direct;
+    default: return std::nullopt;
+  }
+}
+
+// One of the forms of the transport, so that one test runs over all. Where two carriers are mixed, the hubs "a@host"
+// and "c@host" have the acceptor's.
 class world {
  public:
   explicit world(form which) : which_(which) {
@@ -196,15 +240,21 @@ class world {
     network_ = bus::make_inproc_network();
   }
 
-  bus::hub_options options(std::string_view name, std::uint64_t creation = 1) {
+  bus::hub_options options(std::string_view name, std::uint64_t creation = 1,
+                           std::optional<bus::zmtp_by> encrypted = std::nullopt) {
     bus::hub_options out = options_for(name, creation);
+    if (encrypts()) out.security.plain_text_allowed = plain_text::nowhere;
+    if (!encrypted) {
+      const bool accepts = name == "a@host" || name == "c@host";
+      encrypted = accepts ? acceptor_of(pairing_of(which_)) : dialler_of(pairing_of(which_));
+    }
     switch (which_) {
       case form::inproc: out.transport = bus::inproc_transport(*loop_, network_); break;
       case form::sim:
         out.transport = simulator_->attach(std::string(name) + "/" + std::to_string(creation));
         out.random = simulator_->random();
         break;
-      default: out.transport = bus::zmq_transport(*loop_).value();
+      default: out.transport = bus::zmtp_transport(*loop_, *encrypted).value();
     }
     return out;
   }
@@ -215,9 +265,8 @@ class world {
       case form::inproc: return "inproc://" + number;
       case form::sim: return "sim://" + number;
       case form::ipc: return "ipc://" + (folder_ / number).string();
-      case form::tcp: return "tcp://127.0.0.1:*";
+      default: return "tcp://127.0.0.1:*";
     }
-    return {};
   }
   [[nodiscard]] bool until(const std::function<bool()>& done) {
     if (simulator_) return simulator_->run_until(done, std::chrono::seconds(300));
@@ -228,6 +277,8 @@ class world {
     if (simulator_) simulator_->run_for(std::chrono::milliseconds(100));
     else loop_->run([] {});
   }
+  // Is what its hubs dial by tcp encrypted, by the keys of `good_cookie`?
+  [[nodiscard]] bool encrypts() const noexcept { return pairing_of(which_).has_value(); }
   bus::simulator* simulator() { return simulator_.get(); }
   bus::loop& loop() { return *loop_; }
 

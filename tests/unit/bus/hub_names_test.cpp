@@ -27,7 +27,9 @@ class HubNames : public testing::TestWithParam<form> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Forms, HubNames, testing::Values(form::inproc, form::ipc, form::sim),
+// Not where one dial is faster than the other by nature: the slow one has no answer yet, and gives way.
+INSTANTIATE_TEST_SUITE_P(Forms, HubNames,
+                         testing::Values(form::inproc, form::ipc, form::sim, form::curve, form::curve_zeromq),
                          [](const auto& info) { return to_string(info.param); });
 
 TEST_P(HubNames, CrossingDialsLeaveTheLesserNames) {

@@ -21,18 +21,18 @@ bool has_v6() {
   return out;
 }
 
-class Origin : public testing::TestWithParam<plain_text> {
+class Origin : public testing::TestWithParam<channel_case> {
  protected:
-  bus::hub_options options(std::string_view name) {
-    auto out = world_.options(name);
+  bus::hub_options options(std::string_view name, bus::zmtp_by encrypted) {
+    auto out = world_.options(name, 1, encrypted);
     out.security.cookie = std::string(strong_cookie);
-    out.security.plain_text_allowed = GetParam();
+    out.security.plain_text_allowed = GetParam() ? plain_text::nowhere : plain_text::anywhere;
     return out;
   }
   // What the acceptor knows of who dialled `at`, and what the dialler knows.
   std::pair<bus::peer_info, bus::peer_info> dial(test_node& acceptor, const bus::endpoint& at) {
     const std::string name = "dialler" + std::to_string(dialled_++) + "@host";
-    test_node& from = *diallers_.emplace_back(std::make_unique<test_node>(options(name)));
+    test_node& from = *diallers_.emplace_back(std::make_unique<test_node>(options(name, dialler_of(GetParam()))));
     from.hub->dial(at);
     const auto up = [&](const test_node& one, const std::string& who) -> std::optional<bus::peer_info> {
       for (const bus::peer_info& each : one.events.ups()) {
@@ -50,7 +50,7 @@ class Origin : public testing::TestWithParam<plain_text> {
     EXPECT_EQ(seen.from->host, host);
     EXPECT_NE(seen.from->port, 0);
     EXPECT_NE(seen.from->port, at.port);
-    EXPECT_EQ(seen.encrypted, GetParam() == plain_text::nowhere);
+    EXPECT_EQ(seen.encrypted, GetParam().has_value());
     for (const auto& one : diallers_) {
       for (const auto& other : one->events.ups()) EXPECT_FALSE(other.from) << "it dialled";
     }
@@ -62,11 +62,11 @@ class Origin : public testing::TestWithParam<plain_text> {
   int dialled_ = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(Channels, Origin, testing::Values(plain_text::anywhere, plain_text::nowhere),
-                         [](const auto& info) { return info.param == plain_text::nowhere ? "encrypted" : "plain"; });
+INSTANTIATE_TEST_SUITE_P(Channels, Origin, testing::ValuesIn(channel_cases),
+                         [](const auto& info) { return to_string(info.param); });
 
 TEST_P(Origin, IsTheEndpointThatWasDialledAndTheirAddress) {
-  test_node acceptor(options("acceptor@host"));
+  test_node acceptor(options("acceptor@host", acceptor_of(GetParam())));
   const auto ipc = acceptor.listen("ipc://" + (folder_ / "socket").string());
   const auto first = acceptor.listen("tcp://127.0.0.1:*");
   const auto second = acceptor.listen("tcp://127.0.0.2:*");
@@ -85,7 +85,7 @@ TEST_P(Origin, IsTheEndpointThatWasDialledAndTheirAddress) {
 }
 
 TEST_P(Origin, OfAWildcardIsTheWildcard) {
-  test_node acceptor(options("acceptor@host"));
+  test_node acceptor(options("acceptor@host", acceptor_of(GetParam())));
   static_cast<void>(acceptor.listen("tcp://127.0.0.1:*"));
   const auto v4 = acceptor.listen("tcp://0.0.0.0:*");
   expect_tcp(dial(acceptor, {bus::endpoint::scheme::tcp, "127.0.0.1", v4.port}).first, v4, "127.0.0.1");
@@ -118,7 +118,7 @@ TEST_P(Origin, AWildcardTakesItsPortAlone) {
 }
 
 TEST_P(Origin, WhatLeadsHereIsFoundOut) {
-  test_node node(options("one@host"));
+  test_node node(options("one@host", acceptor_of(GetParam())));
   const auto own = node.listen("tcp://127.0.0.1:*");
   for (std::size_t times = 1; times <= 2; ++times) {
     node.hub->dial(own);

@@ -38,9 +38,12 @@ class raw_peer final : public bus::transport_events {
     ++closed_;
   }
 
-  bus::pipe_id dial(const bus::endpoint& where) {
+  bus::pipe_id dial(const bus::endpoint& where, bool encrypted = false) {
     bus::pipe_id out = 0;
-    transport_->on().run([&] { out = transport_->dial(where).value(); });
+    transport_->on().run([&] {
+      const auto keys = bus::derive_channel_keys(good_cookie);
+      out = (encrypted ? transport_->dial_encrypted(where, keys) : transport_->dial(where)).value();
+    });
     return out;
   }
   void send(bus::pipe_id pipe, const bytes& data) {
@@ -97,7 +100,8 @@ inline raw_connection raw_connect(world& in, raw_peer& peer, const bus::endpoint
   raw_connection out;
   wire::transcript frames;
   frames.hello = wire::encode_step("hello", hello_of(name, creation));
-  out.pipe = peer.dial(where);
+  if (in.encrypts()) frames.over = bus::channel::encrypted;
+  out.pipe = peer.dial(where, in.encrypts());
   const auto answers = [&] {
     std::vector<bytes> mine;
     for (auto& [pipe, data] : peer.got()) {

@@ -9,6 +9,7 @@
 
 #include "unit/bus/raw_peer.hpp"
 #include "unit/bus/tcp_tap.hpp"
+#include "zmtp/curve.hpp"
 
 namespace troupe::test {
 
@@ -42,10 +43,14 @@ inline std::string zmtp_command(std::string_view name, std::string_view data = {
 
 inline std::string zmtp_ready() { return zmtp_command("READY", std::string("\13Socket-Type\0\0\0\6DEALER", 22)); }
 
-// A DEALER that speaks plain text, over any socket.
+// A DEALER over any socket, of plain text or, with the keys of a cookie, encrypted.
 class raw_zmtp {
  public:
   explicit raw_zmtp(tcp_socket socket) : socket_(std::move(socket)) {}
+  raw_zmtp(tcp_socket socket, const bus::channel_keys& keys)
+      : socket_(std::move(socket)),
+        random_(system_random()),
+        curve_(bus::internal::zmtp::curve_of_dialler(bus::internal::zmtp::keep(keys), *random_)) {}
 
   static raw_zmtp over(const bus::endpoint& where) {
     if (where.kind == bus::endpoint::scheme::tcp) {
@@ -65,6 +70,7 @@ class raw_zmtp {
   [[nodiscard]] const tcp_socket& socket() const noexcept { return socket_; }
 
   [[nodiscard]] bool greet() {
+    if (curve_) return greet_encrypted();
     if (!socket_.send(zmtp_greeting(3, "NULL") + zmtp_ready()) || !fill(64)) return false;
     got_.erase(0, 64);
     const auto ready = frame();
@@ -72,10 +78,25 @@ class raw_zmtp {
   }
   // True when the kernel has taken all of it.
   bool send(std::span<const std::byte> message) const {
-    return socket_.send(zmtp_frame({reinterpret_cast<const char*>(message.data()), message.size()}));
+    return socket_.send(sealed({reinterpret_cast<const char*>(message.data()), message.size()}));
+  }
+  // The bytes of one message, or with 4 of one command, as they go to the socket once it has greeted.
+  [[nodiscard]] std::string sealed(std::string_view message, char flags = 0) const {
+    if (!curve_) return zmtp_frame(message, flags);
+    bus::internal::zmtp::raw_bytes out;
+    curve_->seal(flags == 4, std::array{std::as_bytes(std::span(message))}, out);
+    return text_of(out.span());
   }
   // The next message or command; nothing at the end of the connection.
   std::optional<std::string> frame() {
+    auto got = raw_frame();
+    if (!curve_ || !got) return got;
+    bus::internal::zmtp::raw_bytes room;
+    const auto inner = curve_->open(std::as_bytes(std::span(*got)), room);
+    return inner ? std::optional(text_of(inner->body)) : std::nullopt;
+  }
+  // The same, as it came.
+  std::optional<std::string> raw_frame() {
     if (!fill(2)) return std::nullopt;
     const bool is_long = (got_[0] & 2) != 0;
     const std::size_t head = is_long ? 9 : 2;
@@ -91,6 +112,7 @@ class raw_zmtp {
   std::optional<bus::internal::wire_id> join(std::string_view name, std::uint64_t creation) {
     namespace wire = bus::internal;
     wire::transcript frames;
+    if (curve_) frames.over = bus::channel::encrypted;
     frames.hello = wire::encode_step("hello", hello_of(name, creation));
     if (!greet() || !send(frames.hello)) return std::nullopt;
     const auto answer = frame();
@@ -108,6 +130,19 @@ class raw_zmtp {
   }
 
  private:
+  [[nodiscard]] bool greet_encrypted() {
+    if (!socket_.send(zmtp_greeting(3, "CURVE") + curve_->begin()) || !fill(64)) return false;
+    got_.erase(0, 64);
+    for (;;) {
+      const auto body = raw_frame();
+      const auto what = body ? bus::internal::zmtp::parse_command(std::as_bytes(std::span(*body)))
+                             : result<bus::internal::zmtp::command>(errc::closed);
+      if (!what) return false;
+      const auto now = curve_->take(*what);
+      if (now.theirs) return true;
+      if (now.say.empty() || !socket_.send(now.say)) return false;
+    }
+  }
   [[nodiscard]] bool fill(std::size_t size) {
     while (got_.size() < size) {
       const std::string more = socket_.receive();
@@ -119,6 +154,8 @@ class raw_zmtp {
 
   tcp_socket socket_;
   std::string got_;
+  std::shared_ptr<random_source> random_;
+  std::unique_ptr<bus::internal::zmtp::curve> curve_;
 };
 
 }  // namespace troupe::test

@@ -55,10 +55,12 @@ class name_server {
   std::shared_ptr<state> state_ = std::make_shared<state>();
 };
 
-class Names : public testing::TestWithParam<bool> {
+class Names : public testing::TestWithParam<channel_case> {
  protected:
-  bus::hub_options options(std::string_view name) {
-    auto out = world_.options(name);
+  bus::hub_options listening(std::string_view name) { return options(name, acceptor_of(GetParam())); }
+  bus::hub_options dialling(std::string_view name) { return options(name, dialler_of(GetParam())); }
+  bus::hub_options options(std::string_view name, bus::zmtp_by encrypted) {
+    auto out = world_.options(name, 1, encrypted);
     out.security.cookie = "a7b2c6d3e5f4g2h3i4j5k6l7m2n3o4p5";
     out.security.plain_text_allowed = GetParam() ? plain_text::nowhere : plain_text::anywhere;
     return out;
@@ -66,13 +68,13 @@ class Names : public testing::TestWithParam<bool> {
   world world_{form::tcp};
 };
 
-INSTANTIATE_TEST_SUITE_P(Endpoints, Names, testing::Bool(),
-                         [](const auto& info) { return info.param ? "Encrypted" : "Plain"; });
+INSTANTIATE_TEST_SUITE_P(Endpoints, Names, testing::ValuesIn(channel_cases),
+                         [](const auto& info) { return to_string(info.param); });
 
 TEST_P(Names, HoldUpTheirOwnDialAlone) {
   name_server names({"127.0.0.1"});
-  test_node a(options("a@host"));
-  test_node b(options("b@host"));
+  test_node a(listening("a@host"));
+  test_node b(dialling("b@host"));
   endpoint where = a.listen(world_.address());
   endpoint dead = where;
   dead.host = "dead.test";
@@ -81,7 +83,7 @@ TEST_P(Names, HoldUpTheirOwnDialAlone) {
   where.host = "alive.test";
   b.hub->dial(where);
   ASSERT_TRUE(world_.until([&] { return b.events.first() != 0; }));
-  EXPECT_EQ(b.events.ups()[0].encrypted, GetParam());
+  EXPECT_EQ(b.events.ups()[0].encrypted, GetParam().has_value());
   ASSERT_TRUE(world_.until([&] { return b.events.failed().size() == 1; }));  // its own deadline
   endpoint unknown = where;
   unknown.host = "nobody.test";
@@ -93,15 +95,15 @@ TEST_P(Names, HoldUpTheirOwnDialAlone) {
 
 TEST_P(Names, EachAddressIsTried) {
   name_server names({"127.0.0.77", "::1", "127.0.0.1"});  // nobody listens at the first two
-  test_node a(options("a@host"));
-  test_node b(options("b@host"));
+  test_node a(listening("a@host"));
+  test_node b(dialling("b@host"));
   endpoint where = a.listen(world_.address());
   where.host = "three.test";
   b.hub->dial(where);
   ASSERT_TRUE(world_.until([&] { return b.events.first() != 0 || !b.events.failed().empty(); }));
   ASSERT_TRUE(b.events.failed().empty()) << b.events.failed()[0].reason.message();
   a.hub->unlisten(at("tcp://127.0.0.1:" + std::to_string(where.port)));
-  test_node c(options("c@host"));
+  test_node c(dialling("c@host"));
   c.hub->dial(where);
   ASSERT_TRUE(world_.until([&] { return !c.events.failed().empty(); }));
   EXPECT_TRUE(c.events.failed()[0].reason.text().contains("three.test")) << c.events.failed()[0].reason.text();
@@ -109,15 +111,15 @@ TEST_P(Names, EachAddressIsTried) {
 
 TEST_P(Names, CanBeListenedAt) {
   name_server names({"127.0.0.1"});
-  test_node a(options("a@host"));
+  test_node a(listening("a@host"));
   const endpoint where = a.listen("tcp://name.test:*");
   EXPECT_EQ(where.host, "name.test");
   EXPECT_NE(where.port, 0);
-  test_node b(options("b@host"));
+  test_node b(dialling("b@host"));
   b.hub->dial(where);
   ASSERT_TRUE(world_.until([&] { return b.events.first() != 0; }));
   a.hub->unlisten(where);
-  test_node c(options("c@host"));
+  test_node c(dialling("c@host"));
   c.hub->dial(where);
   ASSERT_TRUE(world_.until([&] { return !c.events.failed().empty(); }));
   EXPECT_EQ(c.events.failed()[0].reason, errc::noconnection);

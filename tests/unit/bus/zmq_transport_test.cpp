@@ -110,9 +110,10 @@ TEST(KilledPeer, AllThatHadArrivedComesBeforeTheDown) {
   }
 }
 
-void expect_found_soon(form which) {
+// `by`: who carries what the acceptor gets, where it is encrypted; the peer is ours.
+void expect_found_soon(form which, bus::zmtp_by by = bus::zmtp_by::direct) {
   world here(which);
-  auto options = here.options("a@host");
+  auto options = here.options("a@host", 1, by);
   options.security.plain_text_allowed = plain_text::nowhere;
   test_node a(std::move(options));
   a.events.on_frame = [&, told = false](bus::connection_id id, std::span<const std::byte>) mutable {
@@ -132,6 +133,8 @@ void expect_found_soon(form which) {
 TEST(KilledPeer, IsFoundWithinMilliseconds) { expect_found_soon(form::ipc); }
 
 TEST(KilledPeer, IsFoundAsSoonWhenItsFramesAreEncrypted) { expect_found_soon(form::tcp); }
+
+TEST(KilledPeer, IsFoundAsSoonWhenLibzmqDecryptsThem) { expect_found_soon(form::tcp, bus::zmtp_by::zeromq); }
 
 // A plain client of libzmq, as a stranger writes one.
 class stranger {

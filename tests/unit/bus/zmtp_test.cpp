@@ -16,7 +16,7 @@ namespace zmtp = bus::internal::zmtp;
 std::span<const std::byte> bytes_in(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 TEST(ZmtpCodec, OurGreetingIsThatOfTheStandard) {
-  const auto ours = zmtp::greeting();
+  const auto ours = zmtp::greeting(zmtp::mechanism::null, false);
   std::string expected = zmtp_greeting(3, "NULL");
   expected[11] = 1;  // the minor version
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(ours.data()), ours.size()), expected);

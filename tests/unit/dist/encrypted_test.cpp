@@ -28,7 +28,7 @@ class Encrypted : public testing::Test {
     out.machine = detail::make_bare_node(std::move(options));
     internal::distribution_options network;
     network.loop = loop_;
-    network.transport = bus::zmq_transport(*loop_, 2).or_exit();
+    network.transport = bus::zmtp_transport(*loop_).or_exit();
     network.cookie = with.cookie;
     if (!with.tool) network.listen = {bus::endpoint::parse("tcp://127.0.0.1:*").or_exit()};
     if (!other.empty()) network.peers["one@test"] = {bus::endpoint::parse(other).or_exit()};

@@ -57,7 +57,7 @@ class LuaSlowSockets : public testing::Test {
     out.machine = detail::make_bare_node(std::move(options));
     internal::distribution_options network;
     network.loop = loop_;
-    network.transport = bus::zmq_transport(*loop_).or_exit();
+    network.transport = bus::zmtp_transport(*loop_).or_exit();
     network.directory = directory;
     network.claim = directory.claim(name, *system_random()).or_exit();
     network.cookie = "a-cookie-for-these-tests";

@@ -24,7 +24,7 @@ struct hub_options {
   troupe::limits limits;
   std::shared_ptr<random_source> random;      // system_random() when empty
   log_sink* log = nullptr;                    // outlives the hub
-  std::unique_ptr<bus::transport> transport;  // zmq_transport(loop), inproc_transport(…), simulator::attach(…)
+  std::unique_ptr<bus::transport> transport;  // zmtp_transport(loop), inproc_transport(…), simulator::attach(…)
   std::size_t queue_bytes = 4u << 20;         // of frames that wait for credit, a connection: then `send` is refused
   std::size_t reserve_bytes = 4u << 20;       // beyond it, for frames that must be delivered: then the connection ends
 };
@@ -51,7 +51,7 @@ class hub {
   // errc::not_allowed for a tool, and for tcp off loopback with a weak cookie (channel_over decides what is encrypted);
   // io with the system's reason. Blocks until the loop has done it. The result has the real port.
   [[nodiscard]] virtual result<endpoint> listen(const endpoint& where) = 0;
-  // Of an encrypted endpoint this also ends every connection that was accepted there.
+  // Connections that were accepted there stay; but those that libzmq carries end.
   virtual void unlisten(const endpoint& where) = 0;
 
   // One attempt; ends in exactly one of `up` (peer_info::dial), `dial_failed`, `dial_joined`, always after this

@@ -56,7 +56,7 @@ struct pipe_origin {
 
 struct transport_settings {
   std::size_t frame_bytes = 0;            // the longest frame to accept, header included
-  std::size_t encrypted_frame_bytes = 0;  // the same where libzmq takes memory before it knows who speaks
+  std::size_t encrypted_frame_bytes = 0;  // the same of an encrypted pipe
   std::size_t stranger_frame_bytes = 0;   // the same until `trust`
   std::size_t frames_under_way = 0;       // never so many frames in one pipe, if the peer is honest
   duration silence{};                     // after which the hub gives a peer up: the transport may free its pipe later
@@ -107,14 +107,18 @@ class transport {
     return 0;
   }
   // Forgets the pipe: no event of it comes any more. Frames sent before still leave, for a short time. Where one peer
-  // cannot be cut off (an accepted one that is encrypted), its next frame comes as a pipe newly `opened`.
+  // cannot be cut off (an accepted one of libzmq), its next frame comes as a pipe newly `opened`.
   virtual void close(pipe_id pipe) = 0;
   virtual void stop() = 0;
 };
 
-// ZeroMQ over ipc and tcp; `on` must come from make_loop. `io_threads` are libzmq's own, for what is encrypted, shared
-// by all transports of the loop: what the first of them asks for holds. A second one pays when cores are free.
-[[nodiscard]] result<std::unique_ptr<transport>> zmq_transport(loop& on, unsigned io_threads = 1);
+// Who carries encrypted tcp: sockets of ours, as all else, or libzmq. Both speak ZMTP and CURVE, to each other too.
+enum class zmtp_by : std::uint8_t { direct, zeromq };
+
+// ZeroMQ's protocol over ipc and tcp; `on` must come from make_loop. `io_threads` are libzmq's own, shared by all
+// transports of the loop: what the first of them asks for holds. With `direct` there are none.
+[[nodiscard]] result<std::unique_ptr<transport>> zmtp_transport(loop& on, zmtp_by encrypted = zmtp_by::direct,
+                                                                unsigned io_threads = 1);
 
 // Queues between the hubs of one OS process. The network is what joins them: names are unique in it. Thread-safe.
 class inproc_network {
