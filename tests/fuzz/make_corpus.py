@@ -12,6 +12,8 @@ import pathlib
 import struct
 import sys
 
+import curve_vectors
+
 
 class Ext:
     def __init__(self, kind, data):
@@ -197,6 +199,13 @@ def corpora():
         yield "signals_fuzz", name, pack(signal)
     for name, data in ZMTP.items():
         yield "zmtp_fuzz", name, data
+    curve = dict(curve_vectors.transcript())
+    yield "curve_fuzz", "hello", b"\0" + curve["hello"]
+    yield "curve_fuzz", "handshake", b"\0" + curve["hello"] + curve["initiate"]
+    yield "curve_fuzz", "and-a-message", b"\0" + curve["hello"] + curve["initiate"] + curve["message of the dialler"]
+    yield "curve_fuzz", "inner", b"\1" + curve["inner"]
+    yield "curve_fuzz", "inner-later", b"\1" + curve["inner"] + zmtp_property(b"later", b"what nobody knows")
+    yield "curve_fuzz", "inner-of-a-router", b"\1" + curve["inner"].replace(b"DEALER", b"ROUTER")
     yield "signals_fuzz", "all", b"".join(map(pack, SIGNALS.values()))
 
 
