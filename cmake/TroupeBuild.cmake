@@ -49,9 +49,9 @@ function(troupe_joined target)
 endfunction()
 
 # troupe_layer(NAME DIR dir [USES layers…] [LIBRARIES libs…] [COLD] [APART]): one static library per layer of a
-# component, so that a test links a layer with those below it and nothing above. A layer without sources yet is an interface. No
-# message between C++ processes passes a COLD one: it is compiled to be small, as a node keeps in memory what it starts
-# with. The sources of an APART one have names in common, and are never joined.
+# component, so that a test links a layer with those below it and nothing above. A layer without sources yet is an
+# interface. No message between C++ processes passes a COLD one: it is compiled to be small, as a node keeps in memory
+# what it starts with. The sources of an APART one have names in common, and are never joined.
 function(troupe_layer name)
   cmake_parse_arguments(arg "COLD;APART" "DIR" "USES;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${arg_DIR}/*.cpp)
