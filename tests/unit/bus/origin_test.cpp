@@ -103,7 +103,7 @@ TEST_P(Origin, AWildcardTakesItsPortAlone) {
   for (const auto& [first, second] : {std::pair("0.0.0.0", "::"), std::pair("::", "0.0.0.0"), std::pair("::", "*"),
                                       std::pair("0.0.0.0", "0.0.0.0"), std::pair("127.0.0.1", "0.0.0.0")}) {
     if (!v6 && (*first == ':' || *second == ':')) continue;
-    test_node node(options("one@host"));
+    test_node node(options("one@host", acceptor_of(GetParam())));
     const auto has = node.hub->listen(with_port(first, 0));
     ASSERT_TRUE(has) << has.error().message();
     const auto refused = node.hub->listen(with_port(second, has->port));
@@ -111,7 +111,7 @@ TEST_P(Origin, AWildcardTakesItsPortAlone) {
     EXPECT_TRUE(refused.error().text().contains("this node listens at " + has->text())) << refused.error().message();
     EXPECT_TRUE(refused.error().text().contains("[::], which is for IPv4 too")) << refused.error().message();
   }
-  test_node node(options("two@host"));
+  test_node node(options("two@host", acceptor_of(GetParam())));
   const auto one = node.listen("tcp://127.0.0.1:*");
   EXPECT_TRUE(node.hub->listen(with_port("127.0.0.2", one.port)));
   EXPECT_TRUE(!v6 || node.hub->listen(with_port("::1", one.port)));
