@@ -25,7 +25,7 @@ int panic(lua_State*) { throw std::logic_error("an error of Lua outside of any p
 // allocate (sched/trim.hpp).
 void* move_block(void* block, std::size_t old_size, std::size_t new_size) noexcept {
   const bool was_small = old_size <= pool_limit, is_small = new_size <= pool_limit;
-  if (block && was_small && is_small && pool_size(old_size) == pool_size(new_size)) return block;
+  if (block && pool_serves(old_size, new_size)) return block;
   if (!was_small && !is_small) return std::realloc(block, new_size);
   void* made = nullptr;
   try {

@@ -92,6 +92,7 @@ TEST_F(LuaSlowSockets, NothingIsLost) {
   for (std::size_t i = 0; i < seen->numbers.size(); ++i) ASSERT_EQ(seen->numbers[i], static_cast<std::int64_t>(i + 1));
 }
 
+#ifndef TROUPE_SANITIZED  // there Lua sends more slowly than the slowest of peers takes it
 class LuaHeld : public LuaCluster {
  protected:
   void SetUp() override {
@@ -130,5 +131,6 @@ TEST_F(LuaHeld, WhereLuaCannotWaitTheBoundOfASenderHolds) {
             "\"overloaded\"");
   EXPECT_EQ(one_.network->counters().ended_overloaded.load(), 1u) << one_.network->info().print();
 }
+#endif
 
 }  // namespace troupe::test
