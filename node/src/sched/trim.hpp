@@ -2,10 +2,10 @@
 // Memory that much lay in and that is free again goes back to the system: the pools' and malloc's, which both keep what
 // they are given. One for the program; the watch of each scheduler looks after it.
 //
-// Trimming malloc holds each arena's lock, and so whoever allocates there, the longer the more small blocks lie there:
-// some 0.3 s (two busy cores) for 350 MiB in a few million pieces. So what is small and many, frames, messages and the
-// blocks of Lua's states, is the pools', which are sorted out without a lock; and it is done once much has been freed
-// and no more is being freed at that rate, at most every two seconds, more seldom where it gives back little.
+// Trimming malloc holds each arena's lock, and so whoever allocates there, the longer the more small blocks lie there.
+// So what is small and many, frames, messages and the blocks of Lua's states, is the pools', which are sorted out
+// without a lock; and it is done once much has been freed and no more is being freed at that rate, at most every two
+// seconds, more seldom where it gives back little.
 #include <chrono>
 #include <cstddef>
 
