@@ -2,7 +2,7 @@
 // what lies here then is sim/script_slow_peer_test.cpp's.
 #include "cluster.hpp"
 
-#include "support/temp_dir.hpp"
+#include "unit/dist/socket_fixture.hpp"
 
 namespace troupe::test {
 
@@ -45,30 +45,7 @@ std::int64_t unsent(member& of) {
 
 }  // namespace
 
-class LuaSlowSockets : public testing::Test {
- protected:
-  member start(const std::string& name) {
-    const auto directory = bus::run_directory::open(folder_.path().string()).or_exit();
-    detail::bare_node_options options;
-    options.name = name;
-    options.creation = system_random()->next() | 1;
-    options.workers = 2;
-    member out;
-    out.machine = detail::make_bare_node(std::move(options));
-    internal::distribution_options network;
-    network.loop = loop_;
-    network.transport = bus::zmtp_transport(*loop_).or_exit();
-    network.directory = directory;
-    network.claim = directory.claim(name, *system_random()).or_exit();
-    network.cookie = "a-cookie-for-these-tests";
-    out.network = internal::attach_distribution(out.core(), std::move(network)).or_exit();
-    out.network->open().or_exit();
-    out.door = out.machine->make_handle().or_exit();
-    return out;
-  }
-  temp_dir folder_;
-  std::shared_ptr<bus::loop> loop_ = bus::make_loop();
-};
+class LuaSlowSockets : public socket_fixture {};
 
 TEST_F(LuaSlowSockets, NothingIsLost) {
   member one = start("one@test"), two = start("two@test");
