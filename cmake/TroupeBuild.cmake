@@ -40,10 +40,15 @@ endif()
 # Shared libraries beside the executable are found without any environment, and by their own dependencies too.
 set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
 
-# Where the build asks for it (TROUPE_JOINED: the sanitizers' presets) several sources are compiled as one: most of a
-# file's time is spent on headers. The debug preset does without: there a file that forgets an include does not build.
+if(NOT TROUPE_JOINED MATCHES "^(|tests|all)$")
+  message(FATAL_ERROR "TROUPE_JOINED is '${TROUPE_JOINED}': it must be empty, tests or all")
+endif()
+
+# Several sources are compiled as one, since most of a file's time is spent on headers: those of the layers where
+# TROUPE_JOINED is `all` (the sanitizers' presets), those of tests where it is `tests` too (the debug preset: there a
+# file of a library that forgets an include does not build).
 function(troupe_joined target)
-  if(TROUPE_JOINED)
+  if(TROUPE_JOINED STREQUAL "all" OR (TROUPE_JOINED STREQUAL "tests" AND "TEST" IN_LIST ARGN))
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
   endif()
 endfunction()

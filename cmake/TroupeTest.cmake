@@ -42,12 +42,15 @@ function(troupe_test_settings name kind timeout labels out_labels out_timeout ou
     PARENT_SCOPE)
 endfunction()
 
-# Where the build asks for it (TROUPE_JOINED: the sanitizers' presets), what every test includes is compiled once.
-# The debug preset does without: there a test that forgets an include of its own does not build.
-function(troupe_test_precompiled name)
-  if(NOT TROUPE_JOINED)
+# Where the build asks for it (TROUPE_JOINED), what every test includes is compiled once, and the files of a test
+# several at a time: two of one executable have no name in common then, in an unnamed namespace either.
+function(troupe_test_joined name)
+  if(TROUPE_JOINED STREQUAL "")
     return()
   endif()
+  troupe_joined(${name} TEST)
+  # GCC takes the lambdas of a joined file for those of a header.
+  target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   if(NOT TARGET troupe_test_headers)
     set(source ${PROJECT_BINARY_DIR}/test_headers.cpp)
     file(CONFIGURE OUTPUT ${source} CONTENT "// Carries the precompiled headers of the tests.\n")
@@ -85,7 +88,7 @@ function(troupe_test name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name}
     PRIVATE troupe_flags ${arg_LAYER} ${arg_LIBRARIES} troupe_test_support GTest::gtest GTest::gtest_main)
-  troupe_test_precompiled(${name})
+  troupe_test_joined(${name})
   if(arg_DEPENDS)
     add_dependencies(${name} ${arg_DEPENDS})
   endif()

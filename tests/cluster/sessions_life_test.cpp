@@ -8,8 +8,6 @@ namespace {
 
 class ShellNode : public SessionTest {};
 
-bool has(const std::string& text, std::string_view what) { return text.find(what) != std::string::npos; }
-
 TEST_F(ShellNode, ATakenNameIsRefused) {
   auto first = shell("node1@localhost");
   const outcome second = tool({"shell", "--name", "node1@localhost"}, "node()\n");

@@ -28,8 +28,6 @@ class NameSessions : public SessionTest {
   std::unique_ptr<shell_window> node1_, node2_;
 };
 
-bool has(const std::string& text, std::string_view what) { return text.find(what) != std::string::npos; }
-
 TEST_F(NameSessions, GlobalProcessRegistration) {
   begin();
   EXPECT_EQ(node1_->enter("global.register_name({\"todo_list\", \"bob\"}, self())"), "\"yes\"");

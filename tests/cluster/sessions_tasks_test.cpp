@@ -6,8 +6,6 @@
 namespace troupe::test {
 namespace {
 
-bool has(const std::string& text, std::string_view what) { return text.find(what) != std::string::npos; }
-
 // -- alice, bob and eve, each on a node of her or his own
 
 class Chat : public SessionTest {

@@ -8,8 +8,6 @@ namespace {
 
 class Sessions : public SessionTest {};
 
-bool has(const std::string& text, std::string_view what) { return text.find(what) != std::string::npos; }
-
 TEST_F(Sessions, StartingACluster) {
   auto node1 = shell("node1@localhost");
   auto node2 = shell("node2@localhost");

@@ -2,12 +2,17 @@
 // `troupe shell` in a terminal of its own: a test types and reads what is on the screen.
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "support/terminal.hpp"
 #include "tools_support.hpp"
 
 namespace troupe::test {
+
+[[nodiscard]] inline bool has(const std::string& text, std::string_view what) {
+  return text.find(what) != std::string::npos;
+}
 
 class shell_window {
  public:

@@ -9,8 +9,6 @@ namespace {
 using namespace troupe;
 using namespace troupe::test;
 
-bool has(const std::string& text, std::string_view what) { return text.find(what) != std::string::npos; }
-
 class Elsewhere : public SessionTest {
  protected:
   void SetUp() override {

@@ -25,8 +25,9 @@ using namespace std::chrono_literals;
 const std::vector<std::string> names{"a", "b", "c", "d"};
 const std::vector<std::string> scope_names{"pg", "chat"};
 
-struct world {
-  explicit world(std::uint64_t seed) : sim(bus::make_simulator({.seed = seed})), random(seeded_random(seed * 77 + 5)) {}
+struct group_world {
+  explicit group_world(std::uint64_t seed)
+      : sim(bus::make_simulator({.seed = seed})), random(seeded_random(seed * 77 + 5)) {}
 
   struct host {
     std::unique_ptr<node> machine;
@@ -70,9 +71,9 @@ struct world {
     made.network->open().or_exit();
     for (const auto& scope : scope_names) {
       group::start_scope(*made.machine, scope).or_exit();
-      spawn(*made.machine, &world::watcher, &made, scope).or_exit();
+      spawn(*made.machine, &group_world::watcher, &made, scope).or_exit();
     }
-    for (int i = 0; i < 3; ++i) spawn(*made.machine, &world::joiner, this).or_exit();
+    for (int i = 0; i < 3; ++i) spawn(*made.machine, &group_world::joiner, this).or_exit();
   }
   void kill(const std::string& name) {
     times.asleep.erase(name);
@@ -80,7 +81,7 @@ struct world {
     hosts.erase(name);
   }
 
-  static task<> joiner(process& self, world* all) {
+  static task<> joiner(process& self, group_world* all) {
     std::map<std::pair<std::string, std::int64_t>, int> mine;
     for (;;) {
       if (!all->ending) {
@@ -104,7 +105,7 @@ struct world {
           for (int i = 0; i < 12; ++i) group::leave(self, crowd, many, scope).or_exit();
         }
         if (all->random->below(60) == 0) {
-          spawn(self, &world::joiner, all);
+          spawn(self, &group_world::joiner, all);
           self.exit(exit_reason("old"));
         }
       }
@@ -178,7 +179,7 @@ struct world {
 std::uint64_t fell_behind = 0;  // changes that were not taken at once, in all runs
 
 std::vector<std::string> turmoil(std::uint64_t seed) {
-  world all(seed);
+  group_world all(seed);
   for (const auto& name : names) all.start(name);
   auto random = seeded_random(seed * 31 + 7);
   auto any = [&] { return names[random->below(names.size())]; };
@@ -223,7 +224,7 @@ std::vector<std::string> turmoil(std::uint64_t seed) {
   }
   all.ending = true;
   // What was disconnected by hand stays so until somebody asks for it.
-  for (const auto& name : names) spawn(*all.hosts.at(name).machine, &world::reconnect).or_exit();
+  for (const auto& name : names) spawn(*all.hosts.at(name).machine, &group_world::reconnect).or_exit();
   all.run_for(60s);
   const std::string first = all.seen_by(names.front());
   EXPECT_FALSE(first.empty());

@@ -38,7 +38,7 @@ struct outcome_of {
 };
 using outcomes = std::map<std::string, outcome_of>;
 
-struct host {
+struct listening_host {
   std::unique_ptr<node> machine;
   internal::global_service* service = nullptr;
   std::shared_ptr<counting_log> log = std::make_shared<counting_log>();
@@ -52,7 +52,7 @@ class Silence : public testing::TestWithParam<std::uint64_t> {
     for (const auto& [name, one] : hosts_) ASSERT_EQ(one.service->members().size(), 3u) << name;
   }
   void start(const std::string& name) {
-    host made;
+    listening_host made;
     detail::bare_node_options options = options_on(*sim_, name);
     options.log = made.log;
     options.node.mesh = mesh_policy::explicit_only;
@@ -140,7 +140,7 @@ class Silence : public testing::TestWithParam<std::uint64_t> {
 
   static constexpr int keys = 20;
   std::unique_ptr<bus::simulator> sim_ = bus::make_simulator({.seed = GetParam()});
-  std::map<std::string, host> hosts_;
+  std::map<std::string, listening_host> hosts_;
   host_times times_;
 };
 

@@ -14,7 +14,7 @@ using bus::endpoint;
 using bus::internal::resolver;
 using bus::internal::socket_address;
 
-endpoint at(const std::string& text) { return endpoint::parse(text).value(); }
+endpoint parsed(const std::string& text) { return endpoint::parse(text).value(); }
 
 // A name server: it knows some names, and says nothing about the others until it ends.
 class name_server {
@@ -102,7 +102,7 @@ TEST_P(Names, EachAddressIsTried) {
   b.hub->dial(where);
   ASSERT_TRUE(world_.until([&] { return b.events.first() != 0 || !b.events.failed().empty(); }));
   ASSERT_TRUE(b.events.failed().empty()) << b.events.failed()[0].reason.message();
-  a.hub->unlisten(at("tcp://127.0.0.1:" + std::to_string(where.port)));
+  a.hub->unlisten(parsed("tcp://127.0.0.1:" + std::to_string(where.port)));
   test_node c(dialling("c@host"));
   c.hub->dial(where);
   ASSERT_TRUE(world_.until([&] { return !c.events.failed().empty(); }));
@@ -123,7 +123,7 @@ TEST_P(Names, CanBeListenedAt) {
   c.hub->dial(where);
   ASSERT_TRUE(world_.until([&] { return !c.events.failed().empty(); }));
   EXPECT_EQ(c.events.failed()[0].reason, errc::noconnection);
-  EXPECT_FALSE(a.hub->listen(at("tcp://nobody.test:*")));
+  EXPECT_FALSE(a.hub->listen(parsed("tcp://nobody.test:*")));
 }
 
 TEST(Resolver, WhoIsGoneIsToldNothing) {
@@ -132,8 +132,8 @@ TEST(Resolver, WhoIsGoneIsToldNothing) {
     auto loop = bus::make_loop();
     auto asker = std::make_unique<resolver>(*loop);
     loop->run([&] {
-      static_cast<void>(asker->ask(at("tcp://dead.test:1"), [](auto) { FAIL(); }));
-      static_cast<void>(asker->ask(at("tcp://dead.test:1"), [](auto) { FAIL(); }));
+      static_cast<void>(asker->ask(parsed("tcp://dead.test:1"), [](auto) { FAIL(); }));
+      static_cast<void>(asker->ask(parsed("tcp://dead.test:1"), [](auto) { FAIL(); }));
     });
     ASSERT_TRUE(wait_until([&] { return names->asked() == 1; }));  // both share one question
     loop->run([&] { asker.reset(); });
@@ -151,7 +151,7 @@ TEST(Resolver, ThreadsAndQuestionsAreBounded) {
   // Ports make them different names.
   const auto ask = [&](std::size_t first, std::size_t end) {
     for (std::size_t i = first; i < end; ++i) {
-      tickets.push_back(asker->ask(at("tcp://dead.test:" + std::to_string(i + 1)), [&](auto found) {
+      tickets.push_back(asker->ask(parsed("tcp://dead.test:" + std::to_string(i + 1)), [&](auto found) {
         if (!found && found.error() == errc::overloaded) ++refused;
       }));
     }

@@ -27,7 +27,7 @@ task<> named(process& self, std::string name) {
   self.register_name(name).or_exit();
   (void)co_await self.receive(wait_forever);
 }
-task<> stubborn(process& self) {
+task<> deaf_child(process& self) {
   self.trap_exits(true);
   for (;;) (void)co_await self.receive(wait_forever);
 }
@@ -125,7 +125,7 @@ TEST_F(DynamicSupervisorTest, ChildrenOfTheCatalogueAndAllStopAtOnce) {
   EXPECT_EQ(got, "pid undef exited");
   EXPECT_TRUE(wait_until([&] { return pid_of("fred") != pid(); }));
   auto deaf = plain();
-  deaf.start = [](process& up) { return spawn_link(up, stubborn); };
+  deaf.start = [](process& up) { return spawn_link(up, deaf_child); };
   deaf.stop_within = 300ms;
   for (int i = 0; i < 10; ++i) (void)*add("many", deaf).or_exit();
   const auto began = std::chrono::steady_clock::now();

@@ -4,16 +4,16 @@
 namespace troupe::test {
 namespace {
 
-struct Read {
-  TROUPE_MESSAGE(Read, "read")
+struct Touch {
+  TROUPE_MESSAGE(Touch, "touch")
 };
-struct Fail {
+struct End {
   std::string how;
-  TROUPE_MESSAGE(Fail, "fail", how)
+  TROUPE_MESSAGE(End, "end", how)
 };
 
 struct Hooked {
-  using messages = handles<Read, Fail>;
+  using messages = handles<Touch, End>;
   pid observer;
   duration idle = wait_forever;
 
@@ -25,8 +25,8 @@ struct Hooked {
     note(self, "init");
   }
   void on_continue(process& self) { note(self, "continue"); }
-  void on(const Read&) { idle = 1ms; }
-  void on(process& self, Fail fail) { self.exit(exit_reason(fail.how.c_str())); }
+  void on(const Touch&) { idle = 1ms; }
+  void on(process& self, End end) { self.exit(exit_reason(end.how.c_str())); }
   duration timeout() const { return idle; }
   void on_timeout(process& self) {
     idle = wait_forever;
@@ -58,11 +58,11 @@ TEST_F(ServerHooks, RunInOrder) {
   pid hooked = start_server<Hooked>(*node, {}, here->id()).or_exit();
   EXPECT_EQ(next(), "init");
   EXPECT_EQ(next(), "continue");
-  (void)here->call(hooked, Read());
+  (void)here->call(hooked, Touch());
   EXPECT_EQ(next(), "silence");
   here->send(hooked, value(7));
   EXPECT_EQ(next(), "other 7");
-  here->send(hooked, Fail("enough"));
+  here->send(hooked, End("enough"));
   EXPECT_EQ(next(), "terminate \"enough\"");
 }
 

@@ -4,34 +4,34 @@
 namespace troupe::test {
 namespace {
 
-struct Add {
+struct Gain {
   std::int64_t amount = 0;
-  TROUPE_MESSAGE(Add, "add", amount)
+  TROUPE_MESSAGE(Gain, "gain", amount)
 };
-struct Total {
-  TROUPE_MESSAGE(Total, "total")
+struct Sum {
+  TROUPE_MESSAGE(Sum, "sum")
 };
 struct Finish {
   TROUPE_MESSAGE(Finish, "finish")
 };
-struct Later {
-  TROUPE_MESSAGE(Later, "later")
+struct AfterReply {
+  TROUPE_MESSAGE(AfterReply, "after_reply")
 };
 struct Hang {
   TROUPE_MESSAGE(Hang, "hang")
 };
 
-struct Counter {
-  using messages = handles<Add, Total, Finish, Later, Hang>;
+struct Watched {
+  using messages = handles<Gain, Sum, Finish, AfterReply, Hang>;
   std::int64_t total = 0;
-  void on(const Add& add) { total += add.amount; }
-  std::int64_t on(const Total&) const { return total; }
+  void on(const Gain& gain) { total += gain.amount; }
+  std::int64_t on(const Sum&) const { return total; }
   stopping<std::int64_t> on(const Finish&) const { return then_stop(total); }
-  continuing<std::int64_t> on(const Later&) const { return then_continue(total); }
+  continuing<std::int64_t> on(const AfterReply&) const { return then_continue(total); }
   task<> on(process& self, Hang) { co_await self.sleep(300ms); }
   void on_continue(process&) { total += 1000; }
   [[nodiscard]] value redact(value shown) const { return shown; }
-  TROUPE_FIELDS(Counter, total)
+  TROUPE_FIELDS(Watched, total)
 };
 
 class SysTest : public OtpTest {
@@ -43,14 +43,14 @@ class SysTest : public OtpTest {
 };
 
 TEST_F(SysTest, AStateIsReplacedWhereThatIsAllowed) {
-  start_server<Counter>(*node, {.name = "open", .replace_state = true}).or_exit();
-  start_server<Counter>(*node, {.name = "shut"}).or_exit();
+  start_server<Watched>(*node, {.name = "open", .replace_state = true}).or_exit();
+  start_server<Watched>(*node, {.name = "shut"}).or_exit();
   const auto got = run([](process& self) -> task<std::string> {
     const value seven = map_of({{"total", 7}}), wrong_type = map_of({{"total", "x"}});
     auto done = co_await sys::replace_state(self, "open", seven);
-    auto total = co_await call<std::int64_t>(self, "open", Total());
+    auto total = co_await call<std::int64_t>(self, "open", Sum());
     auto wrong = co_await sys::replace_state(self, "open", wrong_type);
-    auto same = co_await call<std::int64_t>(self, "open", Total());
+    auto same = co_await call<std::int64_t>(self, "open", Sum());
     auto refused = co_await sys::replace_state(self, "shut", seven);
     auto nobody = co_await sys::replace_state(self, "none", value());
     co_return (done ? "ok " : done.error().message() + " ") + std::to_string(total.or_exit()) + " " +
@@ -61,13 +61,13 @@ TEST_F(SysTest, AStateIsReplacedWhereThatIsAllowed) {
 }
 
 TEST_F(SysTest, TheLogIsARingAndStatisticsCount) {
-  start_server<Counter>(*node, {.name = "counter"}).or_exit();
+  start_server<Watched>(*node, {.name = "counter"}).or_exit();
   const auto got = run([](process& self) -> task<std::string> {
     auto off = co_await sys::statistics_get(self, "counter");
     (void)co_await sys::log(self, "counter", 2);
     (void)co_await sys::statistics(self, "counter", true);
-    for (std::int64_t i = 1; i < 5; ++i) self.send("counter", Add(i));
-    (void)co_await call<std::int64_t>(self, "counter", Total());
+    for (std::int64_t i = 1; i < 5; ++i) self.send("counter", Gain(i));
+    (void)co_await call<std::int64_t>(self, "counter", Sum());
     auto log = co_await sys::log_get(self, "counter");
     auto counted = co_await sys::statistics_get(self, "counter");
     (void)co_await sys::log(self, "counter", 0);
@@ -81,20 +81,20 @@ TEST_F(SysTest, TheLogIsARingAndStatisticsCount) {
     co_return out + " " + counted->find("messages_in")->print() + " " + counted->find("calls_in")->print() + " " +
         std::to_string(empty->items()->size()) + " " + wrong.error().name();
   });
-  EXPECT_EQ(got, R"(not_found {"add", {amount = 4}} {"total", {}} asked 5 1 0 bad_argument)");
+  EXPECT_EQ(got, R"(not_found {"gain", {amount = 4}} {"sum", {}} asked 5 1 0 bad_argument)");
 }
 
 TEST_F(SysTest, WhoDoesNotAnswerIsNotResponding) {
-  start_server<Counter>(*node, {.name = "counter"}).or_exit();
+  start_server<Watched>(*node, {.name = "counter"}).or_exit();
   const auto got = run([](process& self) -> task<std::string> {
     self.send("counter", Hang());
     auto late = co_await sys::get_state(self, "counter", 10ms);
     auto there = co_await sys::get_state(self, "counter");
     (void)co_await sys::suspend(self, "counter");
-    auto silent = co_await call<std::int64_t>(self, "counter", Total()).within(20ms);
+    auto silent = co_await call<std::int64_t>(self, "counter", Sum()).within(20ms);
     auto status = co_await sys::get_status(self, "counter");
     (void)co_await sys::resume(self, "counter");
-    auto again = co_await call<std::int64_t>(self, "counter", Total());
+    auto again = co_await call<std::int64_t>(self, "counter", Sum());
     co_return late.error().name() + (there ? " state " : " ? ") + silent.error().name() + " " +
         std::string(status->text_at("status")) + (again ? " runs" : " ?");
   });
@@ -102,12 +102,12 @@ TEST_F(SysTest, WhoDoesNotAnswerIsNotResponding) {
 }
 
 TEST_F(SysTest, AReplyMayEndOrGoOn) {
-  start_server<Counter>(*node, {.name = "counter"}).or_exit();
+  start_server<Watched>(*node, {.name = "counter"}).or_exit();
   const pid who = pid_of("counter");
   const ref watch = here->self().monitor(who);
-  EXPECT_EQ(here->call<std::int64_t>("counter", Total()).or_exit(), 1000) << "on_continue after the start";
-  EXPECT_EQ(here->call<std::int64_t>("counter", Later()).or_exit(), 1000);
-  EXPECT_EQ(here->call<std::int64_t>("counter", Total()).or_exit(), 2000) << "and after the reply, before the next";
+  EXPECT_EQ(here->call<std::int64_t>("counter", Sum()).or_exit(), 1000) << "on_continue after the start";
+  EXPECT_EQ(here->call<std::int64_t>("counter", AfterReply()).or_exit(), 1000);
+  EXPECT_EQ(here->call<std::int64_t>("counter", Sum()).or_exit(), 2000) << "and after the reply, before the next";
   EXPECT_EQ(here->call<std::int64_t>("counter", Finish()).or_exit(), 2000);
   auto got = here->receive(10s);
   ASSERT_TRUE(got && got->get<down>() && got->get<down>()->monitor == watch);

@@ -27,7 +27,7 @@ task<std::int64_t> polite(process& self) {
   auto asked = co_await self.receive<exit_message>(wait_forever);
   co_return asked ? 7 : 0;
 }
-std::int64_t throwing() { throw std::runtime_error("boom"); }
+std::int64_t failing() { throw std::runtime_error("boom"); }
 
 class TaskFarTest : public cluster_fixture {
  protected:
@@ -36,7 +36,7 @@ class TaskFarTest : public cluster_fixture {
     offering.offers.function("test.greet", greet);
     offering.offers.function("test.wait", wait_for_ever);
     offering.offers.function("test.polite", polite);
-    offering.offers.function("test.throwing", throwing);
+    offering.offers.function("test.failing", failing);
     one = start("one@test");
     two = start("two@test", std::move(offering));
     EXPECT_TRUE(start_supervisor(*two.machine, supervise("top").child(task_supervisor("tasks"))));
@@ -70,7 +70,7 @@ TEST_F(TaskFarTest, ShutdownThereKeepsTheRule) {
     auto none = co_await slow.yield_or_shutdown(self, 50ms);
     auto kind = async<std::int64_t>(self, {"tasks", "two@test"}, "test.polite");
     auto slipped = co_await kind.yield_or_shutdown(self, 50ms);
-    auto crashed = async_nolink<std::int64_t>(self, {"tasks", "two@test"}, "test.throwing");
+    auto crashed = async_nolink<std::int64_t>(self, {"tasks", "two@test"}, "test.failing");
     auto why = co_await crashed.await(self);
     co_return std::string(none ? "some" : "none") + " " + std::to_string(slipped ? slipped->or_exit() : -1) + " " +
         why.error().name() + (why.error().text().find("boom") == std::string::npos ? "" : " boom");

@@ -31,7 +31,7 @@ using detail::process_private;
 task<> idle(process& self) {
   for (;;) (void)co_await self.receive(wait_forever);
 }
-task<> echo(process& self) {
+task<> answer_pings(process& self) {
   for (;;) {
     auto got = co_await self.receive<Ping>(wait_forever);
     if (got) self.send(got->from, Pong{got->number});
@@ -109,7 +109,7 @@ TEST_F(RuntimeTest, ADeadPidReachesNobodyAfterManyLivesOfItsBlock) {
   process_private::generation(*block).fetch_add(65'535);  // as after so many spawns
   pid later;
   for (int i = 0; i < 100 && static_cast<std::uint32_t>(later.id()) != static_cast<std::uint32_t>(dead.id()); ++i)
-    later = h->spawn(echo);
+    later = h->spawn(answer_pings);
   ASSERT_EQ(static_cast<std::uint32_t>(later.id()), static_cast<std::uint32_t>(dead.id()));
   ASSERT_EQ(static_cast<std::uint16_t>(later.id() >> 32), static_cast<std::uint16_t>(dead.id() >> 32));
   ASSERT_NE(later, dead);

@@ -13,10 +13,10 @@ namespace {
 using namespace std::chrono_literals;
 using test::wait_until;
 
-struct job : runnable {
+struct errand : runnable {
   std::function<void()> work;
 };
-void run_job(runnable& what) { static_cast<job&>(what).work(); }
+void run_errand(runnable& what) { static_cast<errand&>(what).work(); }
 
 // As a loop is: one thread at a time, asleep until it is interrupted or its time is over.
 class waiting_room final : public idle_work {
@@ -71,7 +71,7 @@ class waiting_room final : public idle_work {
 
 TEST(IdleWork, IsTakenByAnIdleWorkerWhoWakesForItsOwn) {
   for (const unsigned workers : {1u, 2u, 4u}) {
-    scheduler s({workers, nullptr, run_job});
+    scheduler s({workers, nullptr, run_errand});
     s.start();
     waiting_room room(s);
     ASSERT_TRUE(s.set_idle_work(&room));
@@ -79,7 +79,7 @@ TEST(IdleWork, IsTakenByAnIdleWorkerWhoWakesForItsOwn) {
     EXPECT_FALSE(s.set_idle_work(&second));
     ASSERT_TRUE(wait_until([&] { return room.turns > 0; }));
     std::atomic<int> runs = 0;
-    job one;
+    errand one;
     one.work = [&] { ++runs; };
     for (int i = 1; i <= 200; ++i) {
       s.schedule(one);
@@ -95,11 +95,11 @@ TEST(IdleWork, IsTakenByAnIdleWorkerWhoWakesForItsOwn) {
 }
 
 TEST(IdleWork, WhatATurnSchedulesRunsAfterIt) {
-  scheduler s({1, nullptr, run_job});
+  scheduler s({1, nullptr, run_errand});
   s.start();
   waiting_room room(s);
   std::atomic<int> runs = 0;
-  job one;
+  errand one;
   one.work = [&] { ++runs; };
   std::atomic<int> made = 0;
   room.on_turn = [&] {
@@ -112,7 +112,7 @@ TEST(IdleWork, WhatATurnSchedulesRunsAfterIt) {
 }
 
 TEST(IdleWork, TimersFireWhileAWorkerIsInIt) {
-  scheduler s({1, nullptr, run_job});
+  scheduler s({1, nullptr, run_errand});
   s.start();
   waiting_room room(s);
   ASSERT_TRUE(s.set_idle_work(&room));
@@ -129,11 +129,11 @@ TEST(IdleWork, TimersFireWhileAWorkerIsInIt) {
 
 // One that has work without end looks in, now and then.
 TEST(IdleWork, BusyWorkersVisitIt) {
-  scheduler s({1, nullptr, run_job});
+  scheduler s({1, nullptr, run_errand});
   s.start();
   waiting_room room(s);
   std::atomic<bool> go_on = true;
-  job one;
+  errand one;
   one.work = [&] {
     if (go_on) s.schedule_last(one);
   };
@@ -147,12 +147,12 @@ TEST(IdleWork, BusyWorkersVisitIt) {
 
 // None comes to it, because a slice does not end: the watch says so, and goes on saying so.
 TEST(IdleWork, TheWatchSeesThatNobodyCan) {
-  scheduler s({1, nullptr, run_job});
+  scheduler s({1, nullptr, run_errand});
   s.start();
   waiting_room room(s);
   ASSERT_TRUE(s.set_idle_work(&room));
   std::atomic<bool> told = false;
-  job one;
+  errand one;
   one.work = [&] { told = wait_until([&] { return room.steps_in > 2; }); };
   s.schedule(one);
   EXPECT_TRUE(wait_until([&] { return told.load(); }));
@@ -161,7 +161,7 @@ TEST(IdleWork, TheWatchSeesThatNobodyCan) {
 }
 
 TEST(IdleWork, SchedulersWithoutThreadsHaveNone) {
-  scheduler s({0, nullptr, run_job});
+  scheduler s({0, nullptr, run_errand});
   waiting_room room(s);
   EXPECT_FALSE(s.set_idle_work(&room));
 }

@@ -8,20 +8,13 @@
 #include <thread>
 
 #include "sched/scheduler.hpp"
+#include "support/wait.hpp"
 
 namespace troupe::internal {
 namespace {
 
 using namespace std::chrono_literals;
-
-bool eventually(auto condition) {
-  auto end = std::chrono::steady_clock::now() + 20s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(100us);
-  }
-  return true;
-}
+using test::wait_until;
 
 struct piece : runnable {
   std::function<void(piece&)> body;
@@ -43,15 +36,15 @@ class HeldWorkers : public testing::TestWithParam<unsigned> {
       piece& one = *holders_.emplace_back(std::make_unique<piece>());
       one.body = [this](piece&) {
         ++held_;
-        eventually([this] { return go_.load(); });
+        (void)wait_until([this] { return go_.load(); });
       };
       s_.schedule(one);
     }
-    ASSERT_TRUE(eventually([this] { return held_ == static_cast<int>(GetParam()); }));
+    ASSERT_TRUE(wait_until([this] { return held_ == static_cast<int>(GetParam()); }));
   }
   void TearDown() override {
     go_ = true;
-    for (auto& one : holders_) ASSERT_TRUE(eventually([&] { return one->runs == 1; }));
+    for (auto& one : holders_) ASSERT_TRUE(wait_until([&] { return one->runs == 1; }));
     s_.stop();
   }
 
@@ -71,7 +64,7 @@ TEST_P(HeldWorkers, TheNodesOwnGoesOnAndWhatItWakesToo) {
   };
   second.body = [&](piece&) { s_.schedule_own(first); };
   s_.schedule_own(first);
-  ASSERT_TRUE(eventually([&] { return first.runs == 51; }));
+  ASSERT_TRUE(wait_until([&] { return first.runs == 51; }));
   EXPECT_EQ(held_, static_cast<int>(GetParam()));
   EXPECT_LT(std::chrono::steady_clock::now() - began, 1s);
 }
@@ -80,13 +73,13 @@ TEST_P(HeldWorkers, AUsersProcessNeverRunsOnTheLane) {
   piece own, users;
   own.body = [&](piece&) { s_.schedule(users); };
   s_.schedule_own(own);
-  ASSERT_TRUE(eventually([&] { return own.runs == 1; }));
+  ASSERT_TRUE(wait_until([&] { return own.runs == 1; }));
   piece again;
   s_.schedule_own(again);  // the lane goes on behind it
-  ASSERT_TRUE(eventually([&] { return again.runs == 1; }));
+  ASSERT_TRUE(wait_until([&] { return again.runs == 1; }));
   EXPECT_EQ(users.runs, 0);
   go_ = true;
-  EXPECT_TRUE(eventually([&] { return users.runs == 1; })) << "a worker takes what the lane has made runnable";
+  EXPECT_TRUE(wait_until([&] { return users.runs == 1; })) << "a worker takes what the lane has made runnable";
 }
 
 TEST_P(HeldWorkers, TimersFire) {
@@ -95,7 +88,7 @@ TEST_P(HeldWorkers, TimersFire) {
   const auto began = std::chrono::steady_clock::now();
   for (int i = 1; i <= 10; ++i) {
     s_.arm({s_.clock().now() + 1ms, note, &fired, 0, 0, 0});
-    ASSERT_TRUE(eventually([&] { return fired == i; }));
+    ASSERT_TRUE(wait_until([&] { return fired == i; }));
   }
   EXPECT_LT(std::chrono::steady_clock::now() - began, 2s);
   s_.forget(&fired);
@@ -105,7 +98,7 @@ TEST_P(HeldWorkers, WhoHoldsWhichWorkerIsSeenAndSinceWhen) {
   std::set<std::size_t> workers;
   std::set<runnable*> slices;
   duration shortest{};
-  ASSERT_TRUE(eventually([&] {
+  ASSERT_TRUE(wait_until([&] {
     workers.clear();
     slices.clear();
     shortest = duration::max();
@@ -125,7 +118,7 @@ TEST_P(HeldWorkers, WhoHoldsWhichWorkerIsSeenAndSinceWhen) {
     s_.each_holder([&](const thread_holder& one) { on = one.slice == &me ? one.worker : on; });
   };
   s_.schedule_own(own);
-  ASSERT_TRUE(eventually([&] { return own.runs == 1; }));
+  ASSERT_TRUE(wait_until([&] { return own.runs == 1; }));
   EXPECT_EQ(on, GetParam()) << "the lane comes behind the workers";
 }
 
@@ -142,7 +135,7 @@ TEST(Lane, BusyProcessesOfTheNodeLeaveTheWorkersToUsers) {
   s.schedule_own(own);
   s.schedule(users);
   s.start();
-  EXPECT_TRUE(eventually([&] { return own.runs > 10'000 && users.runs > 10'000; }));
+  EXPECT_TRUE(wait_until([&] { return own.runs > 10'000 && users.runs > 10'000; }));
   over = true;
   s.stop();
 }
@@ -159,12 +152,12 @@ TEST(Lane, ManyLongSlicesDoNotHoldUpTheNodesOwn) {
     s.schedule(one);
   }
   s.start();
-  ASSERT_TRUE(eventually([&] { return users[0].runs > 0; }));
+  ASSERT_TRUE(wait_until([&] { return users[0].runs > 0; }));
   for (int i = 0; i < 20; ++i) {
     piece own;
     const auto began = std::chrono::steady_clock::now();
     s.schedule_own(own);
-    ASSERT_TRUE(eventually([&] { return own.runs == 1; }));
+    ASSERT_TRUE(wait_until([&] { return own.runs == 1; }));
     EXPECT_LT(std::chrono::steady_clock::now() - began, 500ms);
   }
   over = true;
@@ -182,12 +175,12 @@ TEST(Lane, WhatWaitsInTheRingOfAHeldWorkerGoesToOneThatNeverRunsDry) {
   bool in_time = false;
   holder.body = [&](piece&) {
     for (piece& one : kept) s.schedule_last(one);
-    in_time = eventually([&] { return std::ranges::all_of(kept, [](const piece& one) { return one.runs == 1; }); });
+    in_time = wait_until([&] { return std::ranges::all_of(kept, [](const piece& one) { return one.runs == 1; }); });
   };
   s.start();
   s.schedule(busy);
   s.schedule(holder);
-  ASSERT_TRUE(eventually([&] { return holder.runs == 1; }));
+  ASSERT_TRUE(wait_until([&] { return holder.runs == 1; }));
   EXPECT_TRUE(in_time);
   over = true;
   s.stop();

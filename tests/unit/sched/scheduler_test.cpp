@@ -7,11 +7,13 @@
 #include <thread>
 
 #include "sched/pool.hpp"
+#include "support/wait.hpp"
 
 namespace troupe::internal {
 namespace {
 
 using namespace std::chrono_literals;
+using test::wait_until;
 
 class manual_clock final : public clock {
  public:
@@ -37,15 +39,6 @@ void run_job(runnable& what) {
   // Its owner may take it away as soon as the last run is counted.
   const int again = j.again;
   if (j.runs.fetch_add(1) + 1 <= again) j.home->schedule_last(j);
-}
-
-bool eventually(auto condition) {
-  auto end = std::chrono::steady_clock::now() + 20s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::yield();
-  }
-  return true;
 }
 
 TEST(Scheduler, RunsWhatIsQueuedInOrderWithoutThreads) {
@@ -101,7 +94,7 @@ TEST(Scheduler, NoWakeUpIsLost) {
         });
       }
       for (auto& t : threads) t.join();
-      ASSERT_TRUE(eventually([&] {
+      ASSERT_TRUE(wait_until([&] {
         return std::all_of(jobs.begin(), jobs.end(), [](const job& j) { return j.runs.load() == 21; });
       })) << "workers "
           << workers << " round " << round;
@@ -119,7 +112,7 @@ TEST(Scheduler, ASleepingWorkerWakesForANewEarliestTimer) {
   };
   s.arm({s.clock().now() + 1h, note, &fired, 0, 0, 0});
   s.arm({s.clock().now() + 2ms, note, &fired, 0, 0, 0});
-  EXPECT_TRUE(eventually([&] { return fired.load() == 1; }));
+  EXPECT_TRUE(wait_until([&] { return fired.load() == 1; }));
   s.forget(&fired);
 }
 
@@ -171,10 +164,10 @@ TEST(Scheduler, WhatWaitsBehindALongSliceGoesToAnIdleWorker) {
   bool in_time = false;
   first.body = [&](holding&) {
     s.schedule(second);  // into the slot of this worker, which does not come to it
-    in_time = eventually([&] { return second.ran.load(); });
+    in_time = wait_until([&] { return second.ran.load(); });
   };
   s.schedule(first);
-  ASSERT_TRUE(eventually([&] { return first.ran.load(); }));
+  ASSERT_TRUE(wait_until([&] { return first.ran.load(); }));
   EXPECT_TRUE(in_time);
   s.stop();
 }
@@ -188,10 +181,10 @@ TEST(Scheduler, ATimerThatALongSliceArmedIsFiredByAnother) {
   first.body = [&](holding&) {
     auto note = [](void* context, std::uint64_t, std::uint64_t) { ++*static_cast<std::atomic<int>*>(context); };
     s.arm({s.clock().now() + 1ms, note, &fired, 0, 0, 0});
-    in_time = eventually([&] { return fired.load() == 1; });
+    in_time = wait_until([&] { return fired.load() == 1; });
   };
   s.schedule(first);
-  ASSERT_TRUE(eventually([&] { return first.ran.load(); }));
+  ASSERT_TRUE(wait_until([&] { return first.ran.load(); }));
   EXPECT_TRUE(in_time);
   s.stop();
 }
@@ -212,16 +205,16 @@ TEST(Scheduler, AStallIsToldWhileItLastsAndTheWatchThenSleeps) {
   s.start();
   holding first;
   bool told = false;
-  first.body = [&](holding&) { told = eventually([] { return stalls_seen.load() >= 2; }); };  // again ten times later
+  first.body = [&](holding&) { told = wait_until([] { return stalls_seen.load() >= 2; }); };  // again ten times later
   s.schedule(first);
-  ASSERT_TRUE(eventually([&] { return first.ran.load(); }));
+  ASSERT_TRUE(wait_until([&] { return first.ran.load(); }));
   EXPECT_TRUE(told);
   EXPECT_EQ(stalled_last.load(), &first);
-  EXPECT_TRUE(eventually([&] { return !s.watched(); })) << "an idle node uses no CPU for it";
+  EXPECT_TRUE(wait_until([&] { return !s.watched(); })) << "an idle node uses no CPU for it";
   holding second;
-  second.body = [&](holding&) { told = eventually([&] { return stalled_last.load() != &first; }); };
+  second.body = [&](holding&) { told = wait_until([&] { return stalled_last.load() != &first; }); };
   s.schedule(second);
-  ASSERT_TRUE(eventually([&] { return second.ran.load(); }));
+  ASSERT_TRUE(wait_until([&] { return second.ran.load(); }));
   EXPECT_TRUE(told) << "it wakes with the workers";
   s.stop();
 }
@@ -234,11 +227,11 @@ TEST(Scheduler, LeaveTellsWhatHoldsAThread) {
   s.run_blocking(
       [&] {
         at_work = true;
-        eventually([&] { return go.load(); });
+        (void)wait_until([&] { return go.load(); });
       },
       {&context, 7, "copier"});
   holding first;
-  first.body = [&](holding&) { eventually([&] { return go.load(); }); };
+  first.body = [&](holding&) { (void)wait_until([&] { return go.load(); }); };
   s.schedule(first);
   std::vector<runnable*> slices;
   std::vector<job_owner> jobs;
@@ -250,7 +243,7 @@ TEST(Scheduler, LeaveTellsWhatHoldsAThread) {
       else jobs.push_back(holder.job);
     });
   };
-  ASSERT_TRUE(eventually([&] {
+  ASSERT_TRUE(wait_until([&] {
     look();
     return slices.size() == 1 && jobs.size() == 1;
   }));
@@ -269,15 +262,15 @@ TEST(Scheduler, ForgetWaitsForTheBlockingWorkOfItsContext) {
   s.start();
   const int mine = 0, other = 0;
   std::atomic<bool> go{false}, at_work{false}, over{false}, stays{false};
-  s.run_blocking([&] { eventually([&] { return stays.load(); }); }, {&other, 1, nullptr});
+  s.run_blocking([&] { (void)wait_until([&] { return stays.load(); }); }, {&other, 1, nullptr});
   s.run_blocking(
       [&] {
         at_work = true;
-        eventually([&] { return go.load(); });
+        (void)wait_until([&] { return go.load(); });
         over = true;
       },
       {&mine, 2, nullptr});
-  ASSERT_TRUE(eventually([&] { return at_work.load(); }));
+  ASSERT_TRUE(wait_until([&] { return at_work.load(); }));
   std::thread opener([&] { go = true; });
   s.forget(&mine);
   EXPECT_TRUE(over);
@@ -294,7 +287,7 @@ TEST(Scheduler, BlockingWorkRunsElsewhere) {
       if (!s.on_worker()) ++done;
     });
   }
-  EXPECT_TRUE(eventually([&] { return done.load() == 20; }));
+  EXPECT_TRUE(wait_until([&] { return done.load() == 20; }));
 }
 
 // Destroyed after the cache of its thread, since it was made before that.

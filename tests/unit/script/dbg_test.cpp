@@ -4,7 +4,7 @@ namespace troupe::test {
 namespace {
 
 // Echoes numbers to whoever asks; a message for everything else.
-task<> echo(process& self) {
+task<> mirror(process& self) {
   self.register_name("exercise.echo").or_exit();
   for (;;) {
     auto got = co_await self.receive(wait_forever);
@@ -15,7 +15,7 @@ task<> echo(process& self) {
 struct Dbg : testing::Test {
   static catalogue offers() {
     catalogue all;
-    all.process("exercise.start", &echo);
+    all.process("exercise.start", &mirror);
     all.function("exercise.calculator.push", [](int number) { return number + 1; });
     return all;
   }
