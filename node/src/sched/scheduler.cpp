@@ -101,6 +101,11 @@ bool scheduler::on_worker() const noexcept {
   return w && &w->owner() == this;
 }
 
+unsigned scheduler::worker_here() const noexcept {
+  worker* w = current_worker();
+  return w && &w->owner() == this && !workers_.empty() ? w->index() : options_.workers;
+}
+
 void scheduler::schedule(runnable& what) noexcept {
   worker* w = current_worker();
   if (w && &w->owner() == this) {

@@ -3,8 +3,13 @@
 // told once.
 //
 // Design notes
-// * A worker takes work from its LIFO slot (at most three times in a row: a pair of chatting processes must not starve
-//   others), its ring, the global queue (every 61st time first) and other workers' rings.
+// * A worker takes work from its LIFO slot (at most three times in a row while others wait: a pair of chatting
+// processes
+//   must not starve them), its ring, the global queue (every 61st time first) and other workers' rings.
+// * It wakes another when 20 us of work wait in its ring, by the mean of the last sixteen slices or those before,
+//   whichever is less, or while one slice goes on before the eyes of the watch: what waits for less than a wake-up
+//   takes is sooner done by itself. One that is awake steals from a quarter of that on. So a pair of processes that
+//   talk to each other wakes no second worker, and stays together.
 // * No lost wake-up: a worker announces that it sleeps, then looks at every queue once more; whoever adds work looks at
 //   the number of sleepers afterwards. At most one woken worker searches at a time; when it finds, it wakes the next.
 // * Idle workers sleep on a futex until the next timer is due: an idle node uses no CPU. One of them may sleep in
@@ -115,6 +120,8 @@ class scheduler {
   [[nodiscard]] unsigned workers() const noexcept { return options_.workers; }
   [[nodiscard]] troupe::clock& clock() const noexcept { return *options_.clock; }
   [[nodiscard]] bool on_worker() const noexcept;  // is this one of its threads?
+  // Which of its workers calls; their number: another thread, or there are none.
+  [[nodiscard]] unsigned worker_here() const noexcept;
 
   // -- without threads
   bool run_one();          // false when nothing is queued

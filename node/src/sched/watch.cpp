@@ -69,6 +69,7 @@ bool scheduler::look_around() {
     // Nobody else takes from its slot, and its own thread does not come to it.
     if (!held || workers_.size() == 1) continue;
     worker& w = *workers_[i];
+    w.share_from(1);
     const bool ring = now - sights_[i].since >= ring_patience;
     while (runnable* kept = ring ? w.take_kept() : w.lifo_.exchange(nullptr, std::memory_order_acq_rel)) {
       global_.push(*kept);

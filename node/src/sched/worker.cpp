@@ -36,28 +36,67 @@ void futex_wake(std::atomic<std::uint32_t>& word) noexcept {
 
 void worker::run() {
   this_worker = this;
+  begin_measure();
   while (!owner_.stopping_.load(std::memory_order_acquire)) {
-    if (!run_one()) park();
+    if (!turn()) park();
   }
   this_worker = nullptr;
 }
 
 bool worker::run_one() {
   worker* outer = std::exchange(this_worker, this);
+  const bool ran = turn();
+  this_worker = outer;
+  return ran;
+}
+
+bool worker::turn() {
   const std::uint32_t tick = ticks_.load(std::memory_order_relaxed) + 1;
   ticks_.store(tick, std::memory_order_relaxed);
-  if (tick % timer_interval == 0 && owner_.next_due() != time_point::max()) owner_.fire_due();
+  if (tick % timer_interval == 0) {
+    if (owner_.next_due() != time_point::max()) owner_.fire_due();
+    if (owner_.workers_.size() > 1) measure();
+  }
   if (tick % global_interval == 0 && owner_.idle_work_.load(std::memory_order_relaxed) != nullptr) visit_idle_work();
   runnable* what = next();
   if (!what) what = search();
-  if (what) {
-    if (searching_) found_work();
-    running_.store(what, std::memory_order_release);
-    owner_.options_.run(*what);
-    running_.store(nullptr, std::memory_order_release);
-  }
-  this_worker = outer;
-  return what != nullptr;
+  if (!what) return false;
+  if (searching_) found_work();
+  running_.store(what, std::memory_order_release);
+  owner_.options_.run(*what);
+  running_.store(nullptr, std::memory_order_release);
+  return true;
+}
+
+// -- whether it pays that others help
+
+void worker::begin_measure() noexcept {
+  measured_ = std::chrono::steady_clock::now();
+  measured_from_ = ticks_.load(std::memory_order_relaxed);
+}
+
+void worker::measure() noexcept {
+  const std::uint32_t turns = ticks_.load(std::memory_order_relaxed) - measured_from_;
+  const auto before = measured_;
+  begin_measure();
+  if (turns == 0) return;
+  const duration mean = std::max<duration>((measured_ - before) / turns, duration(1));
+  const duration usual = std::min(mean, std::exchange(mean_slice_, mean));  // one long slice says nothing of the next
+  share_from(static_cast<std::uint32_t>(std::clamp<std::int64_t>(worth_waking / usual, 1, most_kept)));
+}
+
+void worker::share_from(std::uint32_t waiting) noexcept {
+  const std::uint32_t before = wake_from_.load(std::memory_order_relaxed);
+  if (waiting == before) return;
+  wake_from_.store(waiting, std::memory_order_seq_cst);
+  if (waiting < before && has_for_others(false)) owner_.notify();
+}
+
+bool worker::has_for_others(bool awake) const noexcept {
+  const std::uint32_t head = head_.load(std::memory_order_seq_cst);  // first: it never passes the tail
+  const std::uint32_t waiting = tail_.load(std::memory_order_seq_cst) - head;
+  const std::uint32_t from = wake_from_.load(std::memory_order_seq_cst);
+  return waiting >= (awake ? std::max(1u, from / 4) : from);
 }
 
 // How many searched until now, this one among them.
@@ -70,7 +109,7 @@ std::uint32_t worker::stop_searching() noexcept {
 
 // One searcher at a time: it hands the search on when it has found, so that a burst wakes workers one after the other.
 void worker::found_work() noexcept {
-  if (stop_searching() == 1 && anything_waits()) owner_.notify();
+  if (stop_searching() == 1 && others_may_take(false)) owner_.notify();
 }
 
 runnable* worker::next() noexcept {
@@ -84,6 +123,7 @@ runnable* worker::next() noexcept {
   if (runnable* what = pop_lifo()) {
     if (++lifo_run_ <= lifo_limit) return what;
     lifo_run_ = 0;
+    if (ring_seems_empty() && owner_.global_.seems_empty()) return what;  // nobody is kept from running
     push_last(*what);
   }
   if (runnable* what = pop_ring()) {
@@ -100,7 +140,7 @@ runnable* worker::search() noexcept {
   }
   for (std::size_t i = 1; i < owner_.workers_.size(); ++i) {
     worker& victim = *owner_.workers_[(index_ + i) % owner_.workers_.size()];
-    if (&victim != this && victim.steal_into(*this)) {
+    if (&victim != this && victim.has_for_others(true) && victim.steal_into(*this)) {
       if (runnable* what = pop_ring()) return what;
     }
   }
@@ -132,7 +172,7 @@ void worker::push_last(runnable& what) noexcept {
     return;
   }
   ring_[tail % ring_size].store(&what, std::memory_order_relaxed);
-  if (owner_.workers_.size() > 1) {
+  if (owner_.workers_.size() > 1 && tail - head + 1 >= wake_from_.load(std::memory_order_relaxed)) {
     tail_.store(tail + 1, std::memory_order_seq_cst);
     owner_.notify();
   } else {
@@ -175,12 +215,11 @@ bool worker::steal_into(worker& thief) noexcept {
   }
 }
 
-bool worker::anything_waits() const noexcept {
+bool worker::anything_waits() const noexcept { return !ring_empty() || others_may_take(true); }
+
+bool worker::others_may_take(bool awake) const noexcept {
   if (!owner_.global_.empty() || !owner_.own_.empty()) return true;
-  for (const auto& other : owner_.workers_) {
-    if (!other->ring_empty()) return true;
-  }
-  return false;
+  return std::ranges::any_of(owner_.workers_, [awake](const auto& each) { return each->has_for_others(awake); });
 }
 
 // -- asleep
@@ -196,6 +235,7 @@ void worker::visit_idle_work() {
 }
 
 void worker::park() {
+  if (owner_.workers_.size() > 1) measure();
   if (searching_) stop_searching();
   if (owner_.take_idle_turn()) return;
   fall_asleep();
@@ -234,6 +274,7 @@ void worker::wake_up() noexcept {
     }
   }
   owner_.begin_watch();
+  begin_measure();
 }
 
 std::optional<duration> worker::rest() noexcept {

@@ -331,5 +331,38 @@ TEST(Pool, BlocksWanderBetweenThreads) {
   pool_give(large, pool_limit + 1);
 }
 
+// Two that wake each other in turn, as a call and its answer do.
+TEST(Scheduler, APairThatTalksStaysOnItsWorker) {
+  struct talker : runnable {
+    scheduler* home = nullptr;
+    talker* other = nullptr;
+    std::atomic<int>* left = nullptr;
+    std::atomic<int>* moved = nullptr;
+    std::atomic<unsigned>* last = nullptr;
+  };
+  scheduler s({2, system_clock(), [](runnable& what) {
+                 auto& self = static_cast<talker&>(what);
+                 const unsigned here = self.home->worker_here();
+                 if (self.last->exchange(here) != here) ++*self.moved;
+                 if (--*self.left > 0) self.home->schedule(*self.other);
+               }});
+  std::atomic<int> left{200'000}, moved{0};
+  std::atomic<unsigned> last{0};
+  talker a, b;
+  for (talker* each : {&a, &b}) {
+    each->home = &s;
+    each->other = each == &a ? &b : &a;
+    each->left = &left;
+    each->moved = &moved;
+    each->last = &last;
+  }
+  s.start();
+  s.schedule(a);
+  ASSERT_TRUE(wait_until([&] { return left <= 0; }));
+  // Where the machine takes the worker's CPU away, the watch gives what waits to the other: now and then.
+  EXPECT_LT(moved, 2'000);
+  s.stop();
+}
+
 }  // namespace
 }  // namespace troupe::internal
