@@ -55,12 +55,11 @@ class [[nodiscard]] blocking_awaiter : private detail::wait_state {
         state->failure = std::current_exception();
       }
     });
-    return detail::poll_wait(self_, *this);
+    return false;
   }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> caller) {
-    detail::begin_wait(self_, *this, caller);
-    return true;
+    return detail::take_or_wait(self_, *this, caller);
   }
   type await_resume() {
     detail::finish_blocking(*this);

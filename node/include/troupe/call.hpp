@@ -52,12 +52,11 @@ class [[nodiscard]] call_awaiter : private detail::call_wait {
 
   bool await_ready() {
     detail::start_call(self_, std::exchange(request_, nullptr), *this, limit_);
-    return detail::poll_wait(self_, *this);
+    return false;
   }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> caller) {
-    detail::begin_wait(self_, *this, caller);
-    return true;
+    return detail::take_or_wait(self_, *this, caller);
   }
   result<Reply> await_resume() {
     if (!found || found->kind != detail::signal::reply)
@@ -68,6 +67,8 @@ class [[nodiscard]] call_awaiter : private detail::call_wait {
     } else if constexpr (std::same_as<Reply, value>) {
       return result<value>(taken.to_value());
     } else {
+      if (found->type == &detail::type_of<Reply>)
+        return result<Reply>(std::move(*static_cast<Reply*>(found->payload())));
       error why;
       Reply* content = taken.get<Reply>(&why);
       if (!content) return result<Reply>(std::move(why));

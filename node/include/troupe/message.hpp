@@ -60,7 +60,7 @@ struct whole {
 struct message_type {
   std::string_view tag;  // empty for what has none
   std::uint32_t size = 0;
-  void (*destroy)(void* payload) noexcept = nullptr;
+  void (*destroy)(void* payload) noexcept = nullptr;  // null: nothing to destroy
   void (*encode)(const void* payload, writer& w) = nullptr;
   bool inside_node = false;                                     // it holds what does not travel
   std::size_t (*heap)(const void* payload) noexcept = nullptr;  // bytes besides its own; null: always none
@@ -96,7 +96,12 @@ constexpr auto encoder_of() -> void (*)(const void*, writer&) {
 template <class T>
 concept stays_inside = requires { typename T::troupe_inside_node; };
 template <class T>
-inline constexpr message_type type_of{tag_of<T>(),     sizeof(T),       &destroy_payload<T>,
+constexpr auto destroyer_of() -> void (*)(void*) noexcept {
+  if constexpr (std::is_trivially_destructible_v<T>) return nullptr;
+  else return &destroy_payload<T>;
+}
+template <class T>
+inline constexpr message_type type_of{tag_of<T>(),     sizeof(T),       destroyer_of<T>(),
                                       encoder_of<T>(), stays_inside<T>, weigher_of<T>()};
 
 // Still in msgpack, as it came from another node; converted at the first look. A long message keeps the buffer that it
@@ -245,6 +250,14 @@ struct codec<exit_message> {
   static bool take(reader& r, exit_message& out);
 };
 
+namespace detail {
+
+// What `send` carries: a message that was received goes on as it is.
+template <class T>
+[[nodiscard]] envelope* envelope_of(T&& content);
+
+}  // namespace detail
+
 // Owns one received message. A call that is destroyed unanswered answers itself with errc::exited or errc::cancelled,
 // so no caller waits for a dead or forgetful server.
 class message {
@@ -295,6 +308,13 @@ class message {
 };
 
 namespace detail {
+
+template <class T>
+envelope* envelope_of(T&& content) {
+  using type = std::remove_cvref_t<T>;
+  if constexpr (std::same_as<type, message>) return content.release();
+  else return make_envelope<type>(signal::message, std::forward<T>(content));
+}
 
 template <class T>
 T* convert_payload(envelope*& e, reader& source, error* why) {

@@ -109,7 +109,7 @@ template <class T = message>
 class [[nodiscard]] receive_awaiter : private detail::wait_state {
  public:
   receive_awaiter(process& self, duration limit, std::source_location where) noexcept;
-  bool await_ready();
+  bool await_ready() const noexcept { return false; }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> caller) {
     return suspend(caller);
@@ -130,7 +130,7 @@ template <class Predicate>
 class [[nodiscard]] receive_if_awaiter : private detail::wait_state {
  public:
   receive_if_awaiter(process& self, Predicate predicate, duration limit, std::source_location where);
-  bool await_ready();
+  bool await_ready() const noexcept { return false; }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> caller) {
     return suspend(caller);
@@ -189,10 +189,11 @@ class process : public detail::runnable {
   // received and is sent on keeps its caller, who gets the answer of whoever replies.
   template <sendable T>
   void send(const address& to, T&& content) {
-    if constexpr (std::same_as<std::remove_cvref_t<T>, message>) send_envelope(to, content.release());
-    else
-      send_envelope(to,
-                    detail::make_envelope<std::remove_cvref_t<T>>(detail::signal::message, std::forward<T>(content)));
+    send_envelope(to, detail::envelope_of(std::forward<T>(content)));
+  }
+  template <sendable T>
+  void send(troupe::pid to, T&& content) {  // the usual way, without an address
+    send_envelope(to, detail::envelope_of(std::forward<T>(content)));
   }
   // The same, but never parks, and says what became of the message on this side: noproc (no such local process or
   // name), overloaded (a full mailbox, too much waits for that node), noconnection (that node cannot be reached; a dial
@@ -279,6 +280,7 @@ class process : public detail::runnable {
   // For libraries over the runtime (servers, scripts); not for programs.
   [[nodiscard]] detail::core& core() const noexcept { return *core_; }
   void send_envelope(const address& to, detail::envelope* e);
+  void send_envelope(troupe::pid to, detail::envelope* e);
   result<void> try_send_envelope(const address& to, detail::envelope* e);
   void reply_envelope(message& call, detail::envelope* e);
   [[nodiscard]] std::uint64_t make_ref_id() noexcept;
@@ -327,6 +329,8 @@ namespace detail {
 
 // True when what `wait` wants is there now, within this slice's budget.
 [[nodiscard]] bool poll_wait(process& self, wait_state& wait);
+// Both in one, for an awaiter that has begun to suspend: false when it was there.
+[[nodiscard]] bool take_or_wait(process& self, wait_state& wait, std::coroutine_handle<> caller);
 // Parks the process on `wait`.
 void begin_wait(process& self, wait_state& wait, std::coroutine_handle<> caller) noexcept;
 [[nodiscard]] error timeout_error(const wait_state& wait);
@@ -337,7 +341,7 @@ void begin_wait(process& self, wait_state& wait, std::coroutine_handle<> caller)
 template <class T>
 receive_awaiter<T>::receive_awaiter(process& self, duration limit, std::source_location place) noexcept : self_(self) {
   if constexpr (!std::same_as<T, message>) match = &fits;
-  deadline = detail::wait_deadline(self, limit);
+  if (limit != wait_forever) deadline = detail::wait_deadline(self, limit);
   where = place;
 }
 template <class T>
@@ -357,13 +361,8 @@ bool receive_awaiter<T>::fits(detail::wait_state& self, detail::envelope& candid
   }
 }
 template <class T>
-bool receive_awaiter<T>::await_ready() {
-  return detail::poll_wait(self_, *this);
-}
-template <class T>
 bool receive_awaiter<T>::suspend(std::coroutine_handle<> caller) {
-  detail::begin_wait(self_, *this, caller);
-  return true;
+  return detail::take_or_wait(self_, *this, caller);
 }
 template <class T>
 result<T> receive_awaiter<T>::await_resume() {
@@ -375,6 +374,7 @@ result<T> receive_awaiter<T>::await_resume() {
   if constexpr (std::same_as<T, message>) {
     return result<T>(std::move(taken));
   } else {
+    if (found->type == &detail::type_of<T>) return result<T>(std::move(*static_cast<T*>(found->payload())));
     error why;
     T* content = taken.get<T>(&why);
     if (!content) return result<T>(std::move(why));
@@ -394,13 +394,8 @@ receive_if_awaiter<Predicate>::receive_if_awaiter(process& self, Predicate predi
   where = place;
 }
 template <class Predicate>
-bool receive_if_awaiter<Predicate>::await_ready() {
-  return detail::poll_wait(self_, *this);
-}
-template <class Predicate>
 bool receive_if_awaiter<Predicate>::suspend(std::coroutine_handle<> caller) {
-  detail::begin_wait(self_, *this, caller);
-  return true;
+  return detail::take_or_wait(self_, *this, caller);
 }
 template <class Predicate>
 result<message> receive_if_awaiter<Predicate>::await_resume() {

@@ -26,10 +26,11 @@ std::uint64_t resident_bytes() noexcept {
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-value counters_of(detail::core_counters& from) {
+value counters_of(detail::core& home) {
+  const detail::core_counters& from = home.counters();
   auto count = [](const std::atomic<std::uint64_t>& one) { return value(one.load(std::memory_order_relaxed)); };
-  return map_of({{"spawned", count(from.spawned)},
-                 {"exited", count(from.exited)},
+  return map_of({{"spawned", value(home.spawned())},
+                 {"exited", value(home.exited())},
                  {"crashed", count(from.crashed)},
                  {"stalls", count(from.stalls)},
                  {"dead_letters_noproc", count(from.dead_letters_noproc)},
@@ -117,7 +118,7 @@ value node_info(node& where) {
                  {"workers", home.scheduler().workers()},
                  {"held", holders_of(home)},
                  {"crash_reports", watching ? value(watching->crash_reports()) : value(0)},
-                 {"counters", counters_of(home.counters())},
+                 {"counters", counters_of(home)},
                  {"log", log_of(home.log())},
                  {"network", internal::network_info(home)},
                  {"global", global::info(where)},

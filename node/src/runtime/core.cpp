@@ -13,11 +13,6 @@ namespace troupe::detail {
 
 static_assert(sizeof(process) <= 184, "a process's control block has grown: what few need belongs into cold_part");
 
-struct core::segment {
-  alignas(64) std::byte memory[segment_size * sizeof(process)];
-  [[nodiscard]] process* at(std::size_t i) noexcept { return std::launder(reinterpret_cast<process*>(memory) + i); }
-};
-
 std::string_view to_string(process_status status) noexcept {
   switch (status) {
     case process_status::runnable: return "runnable";
@@ -42,64 +37,25 @@ std::string describe_running() {
 }  // namespace
 
 core::core(core_options options)
-    : options_(std::move(options)), life_(options_.life.get()), life_key_(life_ ? life_->key : 0) {
-  segment_count_ = (options_.node.max_processes + segment_size) / segment_size + 1;
-  segments_ = std::make_unique<std::atomic<segment*>[]>(segment_count_);
-  used_slots_.store(1);  // index 0 is nobody's: an id of 0 means none
+    : options_(std::move(options)),
+      life_(options_.life.get()),
+      life_key_(life_ ? life_->key : 0),
+      table_(*this, options_.node.max_processes, options_.scheduler->workers()) {
   set_who_runs(&describe_running);
 }
 
 core::~core() {
   scheduler().forget(this);
   while (!services_.empty()) services_.pop_back();
-  for (std::size_t s = 0; s < segment_count_; ++s) {
-    segment* seg = segments_[s].load();
-    if (!seg) continue;
-    for (std::size_t i = 0; i < segment_size; ++i) {
-      if (s * segment_size + i < used_slots_.load()) seg->at(i)->~process();
-    }
-    delete seg;
-  }
 }
 
 // -- slots
 
-process* core::slot(std::uint64_t id) const noexcept {
-  std::size_t index = static_cast<std::uint32_t>(id);
-  if (index == 0 || index >= used_slots_.load(std::memory_order_acquire)) return nullptr;
-  segment* seg = segments_[index / segment_size].load(std::memory_order_acquire);
-  return seg ? seg->at(index % segment_size) : nullptr;
-}
-
 result<process*> core::take_slot() {
   if (stopping()) return error(errc::shutting_down, "the node is stopping");
-  std::lock_guard lock(slots_mutex_);
-  if (free_) {
-    auto* p = static_cast<process*>(free_);
-    using priv = process_private;
-    const std::uint64_t word = priv::inbox(*p).load(std::memory_order_relaxed) & ~priv::tag_mask;
-    // Of a life that is over: nobody reaches it, and it has kept nothing.
-    TROUPE_EXPECT(word == priv::closed && !priv::root(*p) && !priv::cold_of(*p) && !priv::first(*p) && !priv::wait(*p),
-                  "process", priv::index(*p), "inbox", word);
-    free_ = p->next_run;
-    p->next_run = nullptr;
-    live_.fetch_add(1, std::memory_order_relaxed);
-    return p;
-  }
-  std::size_t index = used_slots_.load(std::memory_order_relaxed);
-  if (index > options_.node.max_processes) {
-    return error(errc::system_limit,
-                 std::to_string(options_.node.max_processes) + " processes are running: node option max_processes");
-  }
-  auto& place = segments_[index / segment_size];
-  if (!place.load(std::memory_order_relaxed)) place.store(new segment, std::memory_order_release);
-  process* p = process_private::make_in(place.load(std::memory_order_relaxed)->at(index % segment_size));
-  process_private::index(*p) = static_cast<std::uint32_t>(index);
-  process_private::core_of(*p) = this;
-  process_private::inbox(*p).store(process_private::closed, std::memory_order_relaxed);
-  used_slots_.store(index + 1, std::memory_order_release);
-  live_.fetch_add(1, std::memory_order_relaxed);
-  return p;
+  if (process* p = table_.take(scheduler().worker_here())) return p;
+  return error(errc::system_limit,
+               std::to_string(options_.node.max_processes) + " processes are running: node option max_processes");
 }
 
 void core::open_slot(process& p, pid leader, bool by_thread) noexcept {
@@ -116,12 +72,11 @@ void core::open_slot(process& p, pid leader, bool by_thread) noexcept {
   priv::trace(p).store(by_thread ? trace_flag::by_thread : own, std::memory_order_relaxed);
   const std::uint64_t tag = priv::tag_of(priv::generation(p).load(std::memory_order_relaxed));
   priv::inbox(p).store(tag | priv::empty, std::memory_order_release);
-  counters_.spawned.fetch_add(1, std::memory_order_relaxed);
 }
 
 void core::abandon_slot(process& p) noexcept {
-  const std::size_t before = live_.fetch_sub(1, std::memory_order_relaxed);
-  TROUPE_EXPECT(before > 0, "process", process_private::index(p));
+  abandoned_.fetch_add(1, std::memory_order_relaxed);
+  table_.end(scheduler().worker_here());
   give_back(p);
 }
 
@@ -131,11 +86,7 @@ void core::give_back(process& p) noexcept {
   process_private::parent(p) = 0;
   process_private::memory(p).store(0, std::memory_order_relaxed);
   delete std::exchange(process_private::cold_of(p), nullptr);
-  {
-    std::lock_guard lock(slots_mutex_);
-    p.next_run = free_;
-    free_ = &p;
-  }
+  table_.give(p, scheduler().worker_here());
   if (stopping()) {
     std::lock_guard lock(gone_mutex_);
     gone_.notify_all();
@@ -143,12 +94,10 @@ void core::give_back(process& p) noexcept {
 }
 
 void core::retire(process& p) {
-  counters_.exited.fetch_add(1, std::memory_order_relaxed);
   scheduler().slice_over();
   const std::uint64_t word = process_private::inbox(p).load(std::memory_order_relaxed) & ~process_private::tag_mask;
-  const std::size_t before = live_.fetch_sub(1, std::memory_order_relaxed);  // who sees it gone does not count it
-  TROUPE_EXPECT(word == process_private::closed && before > 0, "process", process_private::index(p), "inbox", word,
-                "live", before);
+  TROUPE_EXPECT(word == process_private::closed, "process", process_private::index(p), "inbox", word);
+  table_.end(scheduler().worker_here());  // who sees it gone does not count it
   process_private::generation(p).fetch_add(1, std::memory_order_release);
   give_back(p);
 }
@@ -167,7 +116,7 @@ bool core::exists(pid p) const noexcept {
 std::vector<pid> core::processes() const {
   std::vector<pid> out;
   out.reserve(process_count());
-  const std::size_t used = used_slots_.load(std::memory_order_acquire);
+  const std::size_t used = table_.used();
   for (std::size_t i = 1; i < used; ++i) {
     process* p = slot(i);
     if (!p) continue;
@@ -188,7 +137,7 @@ process_summary process_private::summary(const process& p, const node_life* life
   out.id = pid(life, static_cast<std::uint64_t>(p.generation_.load(std::memory_order_relaxed)) << 32 | p.index_);
   const char* entry = p.entry_.load(std::memory_order_relaxed);
   out.entry = entry ? entry : "process";
-  out.status = static_cast<process_status>(p.status_.load(std::memory_order_relaxed) & ~woken_by_message);
+  out.status = static_cast<process_status>(p.status_.load(std::memory_order_relaxed));
   out.server = p.trace_.load(std::memory_order_relaxed) & trace_flag::server;
   out.supervisor = p.trace_.load(std::memory_order_relaxed) & trace_flag::supervisor;
   out.queued = p.waiting_messages();
@@ -331,7 +280,7 @@ result<pid> core::find_name(const address& to) const {
 
 pid core::holdable() noexcept {
   process* self = running_process();
-  if (!self || process_private::by_thread(*self) || (process_private::flags(*self) & process_private::refuses))
+  if (!self || process_private::is_by_thread(*self) || (process_private::flags(*self) & process_private::refuses))
     return {};
   return self->id();
 }

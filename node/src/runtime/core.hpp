@@ -3,8 +3,8 @@
 // interfaces declared here.
 //
 // Design notes
-// * A process's control block is a slot of a table of segments. Blocks are recycled, never freed while the core lives,
-//   so a stale pointer is always readable; a pid's id is generation << 32 | index.
+// * A process's control block is a slot of the process table, never freed while the core lives, so a stale pointer is
+//   always readable; a pid's id is generation << 32 | index.
 // * `inbox` is one word: the upper 16 bits are the low bits of the generation, the rest is a stack of envelopes, or
 //   `waiting` (parked: whoever pushes must schedule it) or `closed`. A push looks at the whole generation, then
 //   compares and swaps that word: it can only reach the life of the process that its sender meant.
@@ -27,6 +27,7 @@
 
 #include <troupe/node.hpp>
 
+#include "runtime/process_table.hpp"
 #include "runtime/text_hash.hpp"
 
 namespace troupe::internal {
@@ -109,7 +110,7 @@ struct process_details {
 // Counters with a reason each; "nothing is dropped silently".
 struct core_counters {
   std::atomic<std::uint64_t> dead_letters_noproc{0}, dead_letters_noname{0}, dead_letters_noconnection{0},
-      mailbox_refused{0}, late_replies{0}, print_dropped{0}, spawned{0}, exited{0},
+      mailbox_refused{0}, late_replies{0}, print_dropped{0},
       not_understood{0},  // messages to the node's own processes that these do not know
       exits_refused{0},   // exit signals that a pillar of the node did not obey
       timers_skipped{0},  // beats of send_interval that came a whole period late
@@ -172,7 +173,13 @@ class core {
   [[nodiscard]] bool is_local(pid p) const noexcept { return p.life_key() == life_key_; }
   [[nodiscard]] bool exists(pid p) const noexcept;
   [[nodiscard]] std::vector<pid> processes() const;
-  [[nodiscard]] std::size_t process_count() const noexcept { return live_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t process_count() const noexcept { return table_.live(); }
+  [[nodiscard]] std::uint64_t spawned() const noexcept {
+    return table_.begun() - abandoned_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t exited() const noexcept {
+    return table_.ended() - abandoned_.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] std::optional<process_summary> summary(pid p) const;
   // A control block, not yet reachable by its pid. errc: system_limit, shutting_down.
   [[nodiscard]] result<process*> take_slot();
@@ -251,10 +258,9 @@ class core {
   void forget_name(pid p);
   void add_service(std::type_index type, std::unique_ptr<service> made);
   [[nodiscard]] service* find_service(std::type_index type) const noexcept;
-  [[nodiscard]] process* slot(std::uint64_t id) const noexcept;  // whatever lives there now; null when never used
+  // Whatever lives there now; null when never used.
+  [[nodiscard]] process* slot(std::uint64_t id) const noexcept { return table_.at(id); }
 
-  static constexpr std::size_t segment_size = 1024;
-  struct segment;
   core_options options_;
   const node_life* life_;
   std::uint64_t life_key_;
@@ -263,15 +269,11 @@ class core {
   std::atomic<name_directory*> directory_{nullptr};
   pid user_;
   std::atomic<std::uint64_t> refs_{1};
-  std::atomic<std::size_t> live_{0};
   std::atomic<bool> stopping_{false};
   core_counters counters_;
 
-  mutable std::mutex slots_mutex_;  // guards growth and the free list
-  std::unique_ptr<std::atomic<segment*>[]> segments_;
-  std::size_t segment_count_ = 0;
-  std::atomic<std::size_t> used_slots_{0};
-  runnable* free_ = nullptr;
+  process_table table_;
+  std::atomic<std::uint64_t> abandoned_{0};  // blocks that were taken for a process which never began
   // By the watch alone.
   std::chrono::steady_clock::time_point stall_window_{};
   unsigned stalls_told_ = 0, stalls_untold_ = 0;

@@ -56,7 +56,7 @@ void answer_dropped_call(envelope& e) noexcept {
   if (!home) return;
   try {
     process* self = running_process();
-    if (self && !process_private::by_thread(*self)) {
+    if (self && !process_private::is_by_thread(*self)) {
       process_private::cold(*self).dropped.emplace_back(e.from, e.id);
     } else {
       home->answer_call(e.from, e.id, error(errc::cancelled, "the server dropped the call without an answer"));
@@ -84,8 +84,9 @@ envelope* allocate_envelope(std::size_t payload_bytes) {
 }
 
 void release_envelope(envelope* e) noexcept {
-  if (e->kind == signal::call && !e->replied) answer_dropped_call(*e);
-  if (e->type) e->type->destroy(e->payload());
+  if (e->kind == signal::call && !e->replied) [[unlikely]]
+    answer_dropped_call(*e);
+  if (e->type && e->type->destroy) e->type->destroy(e->payload());
   if (e->bytes > internal::pool_limit) internal::note_freed(e->bytes);
   internal::pool_give(e, e->block * internal::pool_step);
 }

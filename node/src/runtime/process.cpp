@@ -49,12 +49,20 @@ void process::set_metadata(std::string_view key, value item) {
 void process::set_label(std::string text) { process_private::cold(*this).label = std::move(text); }
 
 void process::send_envelope(const address& to, detail::envelope* e) {
+  if (!to.by_name()) return send_envelope(to.pid(), e);
   if (!e->from || e->kind != signal::call) e->from = id();  // a call that is passed on is its caller's
   if (trace_.load(std::memory_order_relaxed) & detail::trace_flag::send) {
     if (core_->watching()) core_->watching()->sent(*this, to, *e);
   }
-  if (to.by_name()) core_->deliver(to, e);
-  else core_->deliver(to.pid(), e);
+  core_->deliver(to, e);
+}
+
+void process::send_envelope(troupe::pid to, detail::envelope* e) {
+  if (!e->from || e->kind != signal::call) e->from = id();
+  if (trace_.load(std::memory_order_relaxed) & detail::trace_flag::send) [[unlikely]] {
+    if (core_->watching()) core_->watching()->sent(*this, to, *e);
+  }
+  core_->deliver(to, e);
 }
 
 result<void> process::try_send_envelope(const address& to, detail::envelope* e) {
@@ -91,8 +99,7 @@ void process::reply_error(message& call, error why) {
 }
 
 std::size_t process::waiting_messages() const noexcept {
-  const std::int64_t woken = status_.load(std::memory_order_relaxed) & process_private::woken_by_message ? 1 : 0;
-  const std::int64_t count = process_private::messages_in(process_private::load(*this)) + woken;
+  const std::int64_t count = process_private::messages_in(process_private::load(*this));
   return count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
@@ -258,9 +265,10 @@ bool look(process& self, wait_state& wait) {
   if (wait.found) return true;
   if (wait.takes_messages) {
     process_private::scanned(self) = nullptr;
-    wait.found = process_private::take_message(self, wait);
+    if (process_private::first(self)) wait.found = process_private::take_message(self, wait);
     if (wait.found) return true;
   }
+  if (!process_private::has_arrivals(self)) return false;
   // A signal that ends this process must not find its coroutine running: then it suspends, and its worker ends it.
   process_private::fetch(self);
   if (process_private::flags(self) & process_private::doomed) return false;
@@ -275,6 +283,12 @@ bool poll_wait(process& self, wait_state& wait) {
   if (!look(self, wait)) return false;
   // A call announces what it waits for before it sends; now that it has it, the frame may go away.
   process_private::wait(self) = nullptr;
+  return true;
+}
+
+bool take_or_wait(process& self, wait_state& wait, std::coroutine_handle<> caller) {
+  if (poll_wait(self, wait)) return false;
+  begin_wait(self, wait, caller);
   return true;
 }
 

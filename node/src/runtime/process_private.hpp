@@ -77,14 +77,10 @@ struct process_private {
   static constexpr std::uint64_t exit_by_link = 1, exit_by_asking = 2;
   static constexpr std::uint8_t own = 128;  // beside the trace flags: of the node itself, see own.hpp
 
-  // With the status `runnable`: the message that woke it is not counted as arrived. Whoever wakes a process writes its
-  // status anyway, and a counter of many writers costs as much as the push.
-  static constexpr std::uint8_t woken_by_message = 128;
-
   [[nodiscard]] static std::uint64_t tag_of(std::uint32_t generation) noexcept {
     return static_cast<std::uint64_t>(static_cast<std::uint16_t>(generation)) << 48;
   }
-  [[nodiscard]] static bool by_thread(const process& p) noexcept {
+  [[nodiscard]] static bool is_by_thread(const process& p) noexcept {
     return p.trace_.load(std::memory_order_relaxed) & trace_flag::by_thread;
   }
   [[nodiscard]] static bool is_pillar(const core& home, pid p) noexcept;
@@ -93,7 +89,8 @@ struct process_private {
 
   // -- from any thread
   [[nodiscard]] static push_outcome push(process& p, std::uint32_t generation, envelope* e) noexcept;
-  static void make_runnable(process& p, std::uint64_t by_message) noexcept;  // its weight; 0: by another signal
+  [[nodiscard]] static bool is_handed_over(const process& p, signal kind) noexcept;
+  static void make_runnable(process& p) noexcept;
   // What a message and its bytes add to the counts of its mailbox: one in the upper 28 bits, its bytes in steps of 16
   // in the others. Of a difference of two counts, which may be below zero for a moment, both are signed.
   static constexpr unsigned count_shift = 36, bytes_shift = 4;
@@ -118,7 +115,10 @@ struct process_private {
 
   // -- by the process's own thread
   static void run_slice(runnable& what);
-  static void fetch(process& p, bool woken = false);  // takes what has arrived, handles signals in order
+  [[nodiscard]] static bool has_arrivals(const process& p) noexcept {
+    return (p.inbox_.load(std::memory_order_relaxed) & ~tag_mask) > closed;
+  }
+  static void fetch(process& p);  // takes what has arrived, handles signals in order
   static void handle_signal(process& p, envelope* e);
   static void handle_exit(process& p, envelope* e);
   static void exit_self(process& p, exit_reason reason);  // returns when that is a message to it
@@ -174,7 +174,8 @@ struct process_private {
     p.arrived_.store(0, std::memory_order_relaxed);
     p.taken_.store(0, std::memory_order_relaxed);
   }
-  // By the thread that runs the process, which alone takes. A message that no other thread has counted takes one back.
+  // By whose the process is: the thread that runs it, which alone takes, or that which has taken its `waiting` mark,
+  // whose message takes one back: a counter of many writers costs as much as the push.
   static void count_taken(process& p, const envelope& e) noexcept {
     p.taken_.store(p.taken_.load(std::memory_order_relaxed) + weight(e), std::memory_order_relaxed);
   }

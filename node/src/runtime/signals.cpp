@@ -119,10 +119,10 @@ void process_private::handle_exit(process& p, envelope* e) {
     return;
   }
   const std::string* word = reason.term().text();  // {"kill", x} is a reason like any other
-  const bool untrappable = !by_link && word && *word == "kill" && !by_thread(p);
+  const bool untrappable = !by_link && word && *word == "kill" && !is_by_thread(p);
   if (untrappable) {
     doom(p, exit_reason::killed());
-  } else if ((p.flags_ & traps) || by_thread(p)) {
+  } else if ((p.flags_ & traps) || is_by_thread(p)) {
     envelope* told = make_envelope<exit_message>(signal::message, e->from, std::move(reason));
     told->from = e->from;
     told->id = by_link ? exit_by_link : exit_by_asking;

@@ -85,44 +85,54 @@ bool process_private::is_full(const process& p) noexcept {
 push_outcome process_private::push(process& p, std::uint32_t generation, envelope* e) noexcept {
   const std::uint64_t tag = tag_of(generation);
   std::uint64_t seen = p.inbox_.load(std::memory_order_acquire);
-  std::uint64_t counts = 0;
-  bool limited = false;
-  if (e->kind == signal::message || e->kind == signal::call) {
+  const bool content = e->kind <= signal::call;
+  if (content) {
     if (e->type && e->type->heap) weigh(*e);
-    counts = weight(*e);
-    limited =
+    const bool limited =
         p.mailbox_limit_.load(std::memory_order_relaxed) != 0 || p.mailbox_bytes_.load(std::memory_order_relaxed) != 0;
-    if (limited && is_full(p) && (seen & tag_mask) == tag) return push_outcome::full;
+    if (limited && is_full(p) && (seen & tag_mask) == tag) [[unlikely]]
+      return push_outcome::full;
   }
+  const std::uint64_t counts = content ? weight(*e) : 0;
   for (;;) {
     const std::uint64_t low = seen & ~tag_mask;
-    if ((seen & tag_mask) != tag || low == closed) return push_outcome::dead;
+    if ((seen & tag_mask) != tag || low == closed) [[unlikely]]
+      return push_outcome::dead;
     // The tag returns after 65,536 lives of this block. Read after the inbox, which a new life opens last.
-    if (p.generation_.load(std::memory_order_relaxed) != generation) return push_outcome::dead;
-    e->next = low == empty || low == waiting ? nullptr : reinterpret_cast<envelope*>(low);
-    if (p.inbox_.compare_exchange_weak(seen, tag | reinterpret_cast<std::uint64_t>(e), std::memory_order_acq_rel,
-                                       std::memory_order_acquire)) {
-      if (low == waiting && limited) {  // the next one looks at what this one has brought
-        if (counts) p.arrived_.fetch_add(counts, std::memory_order_relaxed);
-        make_runnable(p, 0);
-      } else if (low == waiting) make_runnable(p, counts);
-      else if (counts) p.arrived_.fetch_add(counts, std::memory_order_relaxed);  // the receiver may have taken it
-      return push_outcome::pushed;
+    if (p.generation_.load(std::memory_order_relaxed) != generation) [[unlikely]]
+      return push_outcome::dead;
+    const bool wakes = low == waiting;
+    const bool hands_over = wakes && is_handed_over(p, e->kind);
+    if (!hands_over) e->next = wakes || low == empty ? nullptr : reinterpret_cast<envelope*>(low);
+    const std::uint64_t then = hands_over ? empty : reinterpret_cast<std::uint64_t>(e);
+    if (!p.inbox_.compare_exchange_weak(seen, tag | then, std::memory_order_acq_rel, std::memory_order_acquire))
+      continue;
+    if (!wakes) {
+      if (counts) p.arrived_.fetch_add(counts, std::memory_order_relaxed);  // the receiver may have taken it
+    } else if (is_by_thread(p)) {
+      if (counts) p.arrived_.fetch_add(counts, std::memory_order_relaxed);
+      p.cold_->port->wake_from_outside();
+    } else {
+      if (counts) count_arrived(p, *e);
+      if (hands_over) handle_signal(p, e);
+      make_runnable(p);
     }
+    return push_outcome::pushed;
   }
 }
 
+// A process that waits has an empty inbox: who takes its mark away may put the first message, or the reply it waits
+// for, where the process looks, without the detour over the inbox. Order is kept: what others push meanwhile lies in
+// the inbox, behind. A traced message goes through it, so that the process tells of it itself.
+bool process_private::is_handed_over(const process& p, signal kind) noexcept {
+  constexpr std::uint8_t detour = trace_flag::by_thread | trace_flag::receive;
+  return kind <= signal::reply_error && !(p.trace_.load(std::memory_order_relaxed) & detour);
+}
+
 // By who has taken the `waiting` mark away, and so owns the process until a worker runs it.
-void process_private::make_runnable(process& p, std::uint64_t by_message) noexcept {
-  const std::uint8_t bits = p.trace_.load(std::memory_order_relaxed);
-  if (bits & trace_flag::by_thread) {
-    if (by_message) p.arrived_.fetch_add(by_message, std::memory_order_relaxed);
-    p.cold_->port->wake_from_outside();
-    return;
-  }
-  const auto runnable = static_cast<std::uint8_t>(process_status::runnable);
-  p.status_.store(by_message ? runnable | woken_by_message : runnable, std::memory_order_relaxed);
-  if (bits & own) p.core_->scheduler().schedule_own(p);
+void process_private::make_runnable(process& p) noexcept {
+  p.status_.store(static_cast<std::uint8_t>(process_status::runnable), std::memory_order_relaxed);
+  if (is_own(p)) p.core_->scheduler().schedule_own(p);
   else p.core_->scheduler().schedule(p);
 }
 
@@ -132,14 +142,10 @@ void process_private::append(process& p, envelope* e) noexcept {
   p.last_ = e;
 }
 
-// `woken`: by the oldest that lies there, which whoever pushed it has not counted.
-void process_private::fetch(process& p, bool woken) {
+void process_private::fetch(process& p) {
+  if (!has_arrivals(p)) return;
   const std::uint64_t tag = tag_of(p.generation_.load(std::memory_order_relaxed));
-  std::uint64_t seen = p.inbox_.load(std::memory_order_relaxed);
-  if ((seen & ~tag_mask) <= closed) return;
-  seen = p.inbox_.exchange(tag | empty, std::memory_order_acq_rel) & ~tag_mask;
-  envelope* in_order = oldest_first(seen);
-  if (woken) count_arrived(p, *in_order);
+  envelope* in_order = oldest_first(p.inbox_.exchange(tag | empty, std::memory_order_acq_rel) & ~tag_mask);
   while (in_order) {
     envelope* e = in_order;
     in_order = e->next;
@@ -197,17 +203,15 @@ bool process_private::park(process& p) {
 
 void process_private::run_slice(runnable& what) {
   auto& p = static_cast<process&>(what);
-  process* outer = running_process();
-  set_running_process(&p);
+  process* outer = std::exchange(this_process, &p);
   const std::uint8_t status = p.status_.load(std::memory_order_relaxed);
   // Scheduled once for each `waiting` mark that was taken: else two workers run it.
-  TROUPE_EXPECT((status & ~woken_by_message) == static_cast<std::uint8_t>(process_status::runnable), "status", status,
-                "process", p.index_);
+  TROUPE_EXPECT(status == static_cast<std::uint8_t>(process_status::runnable), "status", status, "process", p.index_);
   p.status_.store(static_cast<std::uint8_t>(process_status::running), std::memory_order_relaxed);
   p.budget_ = slice_budget;
-  for (bool woken = status & woken_by_message;;) {
-    fetch(p, std::exchange(woken, false));
-    if (p.flags_ & doomed) {
+  for (;;) {
+    if (has_arrivals(p)) fetch(p);
+    if (p.flags_ & doomed) [[unlikely]] {
       TROUPE_EXPECT(p.cold_ && p.cold_->doom, "process", p.index_, "flags", p.flags_);  // `doom` says why
       exit_reason reason = std::move(*p.cold_->doom);
       finish(p, reason);
@@ -236,13 +240,13 @@ void process_private::run_slice(runnable& what) {
     if (p.budget_ <= 0) {
       p.reductions_.store(p.reductions_.load(std::memory_order_relaxed) + slice_budget, std::memory_order_relaxed);
       p.status_.store(static_cast<std::uint8_t>(process_status::runnable), std::memory_order_relaxed);
-      set_running_process(outer);
+      this_process = outer;
       if (is_own(p)) p.core_->scheduler().schedule_own_last(p);
       else p.core_->scheduler().schedule_last(p);
       return;
     }
   }
-  set_running_process(outer);
+  this_process = outer;
 }
 
 // -- its end

@@ -40,7 +40,7 @@ bool core::end_processes(time_point deadline) {
     std::vector<pid> left = processes();
     std::erase_if(left, [this](pid p) {
       process* at = slot(p.id());
-      return at && process_private::by_thread(*at);
+      return at && process_private::is_by_thread(*at);
     });
     if (left.empty()) return true;
     if (clock().now() >= deadline) return false;
