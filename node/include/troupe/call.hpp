@@ -1,7 +1,9 @@
 #pragma once
 // Ask a server and wait for its answer (gen_server:call). 5 s unless `.within` says otherwise.
-//     auto total = co_await troupe::call<Total>(self, "counter", Read{"apples"}).within(500ms);   // result<Total>
-//     auto total = co_await troupe::call<Total>(self, "counter", Read{"apples"}).or_exit();       // Total, or we exit
+//     auto total = co_await troupe::call(self, "counter", Read("apples")).within(500ms);   // result<Total>
+//     auto total = co_await troupe::call(self, "counter", Read("apples")).or_exit();       // Total, or we exit
+// `Read` names its reply (<troupe/message.hpp>). A message that names none gives a `value`, or what is asked for:
+// `call<Total>`; what comes instead of a Total is then errc::bad_message.
 // Errors: noproc, noconnection, timeout, exited (the text is the server's exit reason), cancelled (the server forgot
 // the call), and whatever the server replied with. A late reply is dropped and counted. The deadline is the caller's
 // own: the server is not told it, and works on a call whose caller has given up.
@@ -26,6 +28,32 @@ struct call_wait : wait_state {
 // Sends a call whose reply `wait.reply_id` names.
 void start_call(process& self, envelope* request, call_wait& wait, duration limit);
 [[nodiscard]] error reply_failure(envelope* reply, const call_wait& wait);
+
+template <class Request>
+[[nodiscard]] envelope* as_call(Request&& request) {
+  envelope* e = as_message(std::forward<Request>(request)).release();
+  e->kind = signal::call;
+  return e;
+}
+
+template <class Reply>
+[[nodiscard]] result<Reply> take_reply(message& taken) {
+  if constexpr (std::is_void_v<Reply>) {
+    return {};
+  } else if constexpr (std::same_as<Reply, value>) {
+    return result<value>(taken.to_value());
+  } else {
+    if (Reply* content = exactly<Reply>(taken.peek())) return result<Reply>(std::move(*content));
+    error why;
+    Reply* content = taken.get<Reply>(&why);
+    if (!content) return result<Reply>(std::move(why));
+    return result<Reply>(std::move(*content));
+  }
+}
+
+// A request that may stand in an await. What is no message passes: `as_message` says so in one sentence.
+template <class Request>
+concept named_or_safe = await_safe<Request> || !sendable<Request>;
 
 }  // namespace detail
 
@@ -62,18 +90,7 @@ class [[nodiscard]] call_awaiter : private detail::call_wait {
     if (!found || found->kind != detail::signal::reply)
       return detail::reply_failure(std::exchange(found, nullptr), *this);
     message taken(found);
-    if constexpr (std::is_void_v<Reply>) {
-      return {};
-    } else if constexpr (std::same_as<Reply, value>) {
-      return result<value>(taken.to_value());
-    } else {
-      if (found->type == &detail::type_of<Reply>)
-        return result<Reply>(std::move(*static_cast<Reply*>(found->payload())));
-      error why;
-      Reply* content = taken.get<Reply>(&why);
-      if (!content) return result<Reply>(std::move(why));
-      return result<Reply>(std::move(*content));
-    }
+    return detail::take_reply<Reply>(taken);
   }
 
   class exiting {
@@ -100,22 +117,15 @@ class [[nodiscard]] call_awaiter : private detail::call_wait {
   duration limit_ = default_call_time;
 };
 
-template <class Reply = value, sendable Request>
-  requires await_safe<Request>
-[[nodiscard]] call_awaiter<Reply> call(process& self, address to, Request&& request,
-                                       std::source_location where = std::source_location::current()) {
-  detail::envelope* e = nullptr;
-  if constexpr (std::same_as<std::remove_cvref_t<Request>, message>) {
-    e = request.release();
-    e->kind = detail::signal::call;
-  } else {
-    e = detail::make_envelope<std::remove_cvref_t<Request>>(detail::signal::call, std::forward<Request>(request));
-  }
-  return call_awaiter<Reply>(self, std::move(to), e, where);
+template <class Reply = detail::named_reply, detail::named_or_safe Request>
+[[nodiscard]] call_awaiter<detail::reply_of_call<Reply, Request>> call(
+    process& self, address to, Request&& request, std::source_location where = std::source_location::current()) {
+  return call_awaiter<detail::reply_of_call<Reply, Request>>(self, std::move(to),
+                                                             detail::as_call(std::forward<Request>(request)), where);
 }
 
 // gen_server:cast: no answer, no error.
-template <sendable Request>
+template <class Request>
 void cast(process& self, const address& to, Request&& request) {
   self.send(to, std::forward<Request>(request));
 }

@@ -2,7 +2,7 @@
 // Names that belong to the whole cluster (OTP's global): one holder, found from every node.
 //     auto mine = co_await troupe::global::register_name(self, "ledger", self.id());
 //     if (!mine) … mine.holder() has it, on whatever node
-//     auto total = co_await troupe::call<Total>(self, troupe::global::name("ledger"), Read());
+//     auto total = co_await troupe::call(self, troupe::global::name("ledger"), Read());
 // A name is free again when its holder ends, when its node is lost (before `nodedown` and DOWN tell of it), and when it
 // is unregistered. A process may have several. What a partition can and cannot break: node/GLOBAL.md.
 #include <string>
@@ -100,7 +100,7 @@ class registration {
 [[nodiscard]] std::vector<std::pair<value, pid>> registered_names(const process& self);
 
 // errc::noproc when nobody has the name, as this node knows it.
-template <sendable T>
+template <class T>
 result<void> send(process& self, const name& to, T&& content) {
   return self.try_send(to, std::forward<T>(content));
 }

@@ -101,9 +101,9 @@ struct change {
 // To every member once. What is sent to another node is one copy, given to the members that it has when it arrives
 // there; its order with what `self` sends to these by other ways is not kept. How many nodes it went to, with this one.
 std::size_t broadcast_value(process& self, const value& group, value content, std::string_view scope = default_scope);
-template <sendable T>
+template <class T>
 std::size_t broadcast(process& self, const value& group, T&& content, std::string_view scope = default_scope) {
-  return broadcast_value(self, group, message(std::forward<T>(content)).to_value(), scope);
+  return broadcast_value(self, group, detail::as_message(std::forward<T>(content)).to_value(), scope);
 }
 
 // {{scope =, name =, members = {pid, …}, created =}, …} for tools.

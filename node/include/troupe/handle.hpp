@@ -2,7 +2,7 @@
 // A thread of the program takes part: a pid with a mailbox that the thread reads when it likes (node/DESIGN.md, A node
 // in a program).
 //     auto here = node->make_handle().or_exit();
-//     auto total = here->call<Total>("counter", Read{"apples"}, 500ms);      // result<Total>
+//     auto total = here->call("counter", Read("apples"), 500ms);             // result<Total>
 //     poll(here->fd()) in a loop of your own, then here->receive(0s).
 #include <memory>
 #include <optional>
@@ -36,7 +36,7 @@ class handle {
 
   // A thread cannot be parked as a process is: what did not leave this side, and why, as of process::try_send
   // (overloaded: too much waits for that node). errc::none: on its way.
-  template <sendable T>
+  template <class T>
   errc send(const address& to, T&& content) {
     const auto sent = self().try_send(to, std::forward<T>(content));
     return sent ? errc::none : sent.error().code();
@@ -45,22 +45,12 @@ class handle {
   // The whole process API without the awaits: send, monitor, link, register_name, group_leader, send_after.
   [[nodiscard]] process& self() const noexcept;
 
-  template <class Reply = value, sendable Request>
-  [[nodiscard]] result<Reply> call(const address& to, Request&& request, duration limit = default_call_time) {
-    auto got = call_raw(
-        to, detail::make_envelope<std::remove_cvref_t<Request>>(detail::signal::call, std::forward<Request>(request)),
-        limit);
-    if (!got) return result<Reply>(got.error());
-    if constexpr (std::same_as<Reply, value>) {
-      return result<Reply>(got->to_value());
-    } else if constexpr (std::is_void_v<Reply>) {
-      return {};
-    } else {
-      error why;
-      Reply* content = got->template get<Reply>(&why);
-      if (!content) return result<Reply>(std::move(why));
-      return result<Reply>(std::move(*content));
-    }
+  template <class Reply = detail::named_reply, class Request>
+  [[nodiscard]] result<detail::reply_of_call<Reply, Request>> call(const address& to, Request&& request,
+                                                                   duration limit = default_call_time) {
+    auto got = call_raw(to, detail::as_call(std::forward<Request>(request)), limit);
+    if (!got) return got.error();
+    return detail::take_reply<detail::reply_of_call<Reply, Request>>(*got);
   }
   // A failure (system_limit, shutting_down) has no process to end here: it is a std::runtime_error. `try_spawn` answers
   // it.

@@ -18,7 +18,9 @@
 // One line inside a struct makes it a message:
 //     struct Push { double number = 0; TROUPE_MESSAGE(Push, "push", number) };
 // On the wire, in a trace and in Lua it is ["push", {"number": 5}]. The tag is what the cluster knows; renaming the C++
-// type changes nothing.
+// type changes nothing. One that names its reply is called without saying it again, and answered with nothing else:
+//     struct Read { std::string name; using reply = Total; TROUPE_MESSAGE(Read, "read", name) };
+// `void` for one whose answer says no more than that it was done. Errors come beside it: no result<Total>.
 #define TROUPE_MESSAGE(Type, tag, ...)                           \
   static constexpr std::string_view troupe_tag() { return tag; } \
   TROUPE_FIELDS(Type __VA_OPT__(, ) __VA_ARGS__)
@@ -193,6 +195,25 @@ concept sendable = tagged<std::remove_cvref_t<T>> || std::same_as<std::remove_cv
 
 namespace detail {
 
+template <class Message>
+concept names_reply = requires { typename Message::reply; };
+
+struct named_reply {};  // the reply that the request names; a `value` when it names none
+
+// What a call gives whose request is a `Request`, when `Asked` was asked for.
+template <class Asked, class Request>
+struct reply_of {
+  using type = std::conditional_t<std::same_as<Asked, named_reply>, value, Asked>;
+};
+template <class Asked, names_reply Request>
+struct reply_of<Asked, Request> {
+  static_assert(std::same_as<Asked, named_reply> || std::same_as<Asked, typename Request::reply>,
+                "this message names another reply: call without a type, or with that one");
+  using type = typename Request::reply;
+};
+template <class Asked, class Request>
+using reply_of_call = typename reply_of<Asked, std::remove_cvref_t<Request>>::type;
+
 // A lambda's type, as far as C++23 can tell: one that captures is a class that cannot be assigned and cannot be made
 // from nothing.
 template <class T>
@@ -250,14 +271,6 @@ struct codec<exit_message> {
   static bool take(reader& r, exit_message& out);
 };
 
-namespace detail {
-
-// What `send` carries: a message that was received goes on as it is.
-template <class T>
-[[nodiscard]] envelope* envelope_of(T&& content);
-
-}  // namespace detail
-
 // Owns one received message. A call that is destroyed unanswered answers itself with errc::exited or errc::cancelled,
 // so no caller waits for a dead or forgetful server.
 class message {
@@ -309,11 +322,19 @@ class message {
 
 namespace detail {
 
+// For whoever sends: what is no message is told of in one sentence, not in a page of unmet constraints.
 template <class T>
-envelope* envelope_of(T&& content) {
-  using type = std::remove_cvref_t<T>;
-  if constexpr (std::same_as<type, message>) return content.release();
-  else return make_envelope<type>(signal::message, std::forward<T>(content));
+[[nodiscard]] message as_message(T&& content) {
+  static_assert(sendable<T>, "what is sent must be a message: a struct with TROUPE_MESSAGE, a value or a message");
+  if constexpr (std::same_as<std::remove_cvref_t<T>, message>) return std::move(content);
+  else if constexpr (sendable<T>) return message(std::forward<T>(content));
+  else return {};
+}
+
+// The payload when it is a T as it stands: the usual case, without an error made for the others.
+template <class T>
+[[nodiscard]] T* exactly(envelope* e) noexcept {
+  return e->type == &type_of<T> ? static_cast<T*>(e->payload()) : nullptr;
 }
 
 template <class T>

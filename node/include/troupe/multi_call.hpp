@@ -2,7 +2,7 @@
 // The server of one name on several nodes (gen_server:abcast, multi_call).
 //     troupe::abcast(self, "store", Flush());                                    // this node and all visible ones
 //     std::vector<std::string> nodes = troupe::nodes(self);
-//     auto asking = troupe::multi_call<Total>(self, nodes, "store", Read("apples"), 500ms);
+//     auto asking = troupe::multi_call(self, nodes, "store", Read("apples"), 500ms);
 //     auto replies = co_await std::move(asking);
 //     for (auto& [node, total] : replies) …                                      // result<Total> for each, in order
 #include <string>
@@ -23,11 +23,11 @@ void send_to_each(process& self, const std::vector<std::string>& nodes, const st
 }  // namespace detail
 
 // No answer, no error; nodes and servers that are not there are ignored.
-template <sendable Request>
+template <class Request>
 void abcast(process& self, const std::vector<std::string>& nodes, const std::string& name, Request&& request) {
-  detail::send_to_each(self, nodes, name, message(std::forward<Request>(request)).to_value());
+  detail::send_to_each(self, nodes, name, detail::as_message(std::forward<Request>(request)).to_value());
 }
-template <sendable Request>
+template <class Request>
 void abcast(process& self, const std::string& name, Request&& request) {
   abcast(self, detail::here_and_visible(self), name, std::forward<Request>(request));
 }
@@ -41,7 +41,7 @@ struct node_reply {
 };
 
 // All are asked at once, one deadline holds for all; late replies are dropped.
-template <class R = value>
+template <class R>
 [[nodiscard]] task<std::vector<node_reply<R>>> gather_replies(process& self, std::vector<std::string> nodes,
                                                               std::vector<rpc::pending<R>> calls, duration limit,
                                                               std::source_location where) {
@@ -52,12 +52,12 @@ template <class R = value>
   co_return out;
 }
 
-template <class R = value, sendable Request>
-  requires await_safe<Request>
-[[nodiscard]] task<std::vector<node_reply<R>>> multi_call(
+template <class Reply = detail::named_reply, detail::named_or_safe Request>
+[[nodiscard]] task<std::vector<node_reply<detail::reply_of_call<Reply, Request>>>> multi_call(
     process& self, std::vector<std::string> nodes, const std::string& name, Request&& request,
     duration limit = default_call_time, std::source_location where = std::source_location::current()) {
-  const value content = message(std::forward<Request>(request)).to_value();
+  using R = detail::reply_of_call<Reply, Request>;
+  const value content = detail::as_message(std::forward<Request>(request)).to_value();
   std::vector<rpc::pending<R>> calls;
   for (const std::string& node : nodes)
     calls.emplace_back(self, detail::begin_server_call(self, node, name, content), where);

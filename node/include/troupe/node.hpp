@@ -93,9 +93,9 @@ class node {
   [[nodiscard]] logger log() const;
 
   // -- local processes
-  template <sendable T>
+  template <class T>
   void send(const address& to, T&& content) {
-    send_envelope(to, message(std::forward<T>(content)).release());
+    send_envelope(to, detail::as_message(std::forward<T>(content)).release());
   }
   [[nodiscard]] result<pid> whereis(std::string_view name) const;             // errc::noproc
   [[nodiscard]] std::vector<std::pair<std::string, pid>> registered() const;  // sorted by name

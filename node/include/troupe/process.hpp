@@ -187,20 +187,20 @@ class process : public detail::runnable {
 
   // -- messages. Sending never waits, never fails: what cannot be delivered is counted (`troupe info`). A call that was
   // received and is sent on keeps its caller, who gets the answer of whoever replies.
-  template <sendable T>
+  template <class T>
   void send(const address& to, T&& content) {
-    send_envelope(to, detail::envelope_of(std::forward<T>(content)));
+    send_envelope(to, detail::as_message(std::forward<T>(content)).release());
   }
-  template <sendable T>
+  template <class T>
   void send(troupe::pid to, T&& content) {  // the usual way, without an address
-    send_envelope(to, detail::envelope_of(std::forward<T>(content)));
+    send_envelope(to, detail::as_message(std::forward<T>(content)).release());
   }
   // The same, but never parks, and says what became of the message on this side: noproc (no such local process or
   // name), overloaded (a full mailbox, too much waits for that node), noconnection (that node cannot be reached; a dial
   // that begins now is no error), too_large.
-  template <sendable T>
+  template <class T>
   result<void> try_send(const address& to, T&& content) {
-    return try_send_envelope(to, message(std::forward<T>(content)).release());
+    return try_send_envelope(to, detail::as_message(std::forward<T>(content)).release());
   }
   void on_full(when_full policy) noexcept;  // park, unless said otherwise
   [[nodiscard]] receive_awaiter<> receive(duration limit,
@@ -241,16 +241,16 @@ class process : public detail::runnable {
     return sleep_awaiter(*this, time, where);
   }
   [[nodiscard]] yield_awaiter yield() noexcept { return yield_awaiter(*this); }
-  template <sendable T>
+  template <class T>
   timer send_after(duration delay, const address& to, T&& content) {
-    return start_timer(delay, duration::zero(), to, message(std::forward<T>(content)));
+    return start_timer(delay, duration::zero(), to, detail::as_message(std::forward<T>(content)));
   }
   // Repeats until cancelled or until this process ends, on the beat: due, due + period, …; a beat that was missed by a
   // whole period is skipped and counted (`timers_skipped`), not made up for. T must be copyable: it is sent as a value
   // each time. A period that is not above zero ends this process with bad_argument.
-  template <sendable T>
+  template <class T>
   timer send_interval(duration period, const address& to, T&& content) {
-    return start_interval(period, to, message(std::forward<T>(content)));
+    return start_interval(period, to, detail::as_message(std::forward<T>(content)));
   }
   bool cancel(timer t);  // false when it has fired for the last time already
 
@@ -374,7 +374,7 @@ result<T> receive_awaiter<T>::await_resume() {
   if constexpr (std::same_as<T, message>) {
     return result<T>(std::move(taken));
   } else {
-    if (found->type == &detail::type_of<T>) return result<T>(std::move(*static_cast<T*>(found->payload())));
+    if (T* content = detail::exactly<T>(found)) return result<T>(std::move(*content));
     error why;
     T* content = taken.get<T>(&why);
     if (!content) return result<T>(std::move(why));

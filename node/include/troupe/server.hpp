@@ -4,11 +4,11 @@
 //       using messages = troupe::handles<Add, Read, Save>;
 //       std::map<std::string, std::int64_t> totals;
 //       void on(const Add& add) { totals[add.name] += add.amount; }                 // cast: no reply
-//       Total on(const Read& read) { return Total(totals[read.name]); }             // call: reply
+//       Total on(const Read& read) { return Total(totals[read.name]); }             // call: the reply that Read names
 //       troupe::task<Saved> on(troupe::process& self, Save save);                   // a call that waits
 //     };
 //     auto counter = co_await troupe::start_link<Counter>(self, "counter");         // `started`: init has returned
-//     auto total = co_await troupe::call<Total>(self, "counter", Read("apples"));   // result<Total>
+//     auto total = co_await troupe::call(self, "counter", Read("apples"));          // result<Total>
 //
 // Handlers: on(const M&), on(M), on(process&, M) or on(process&, M, message& request), plain or a task. What a handler
 // returns is the reply; result<R> replies with R or the error; void replies nil when somebody asked; then_stop(R,

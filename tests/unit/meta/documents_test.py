@@ -23,19 +23,19 @@ PRELUDE = """
 #include <troupe/troupe.hpp>
 using namespace std::chrono_literals;
 struct Add { std::string name; std::int64_t amount = 0; TROUPE_MESSAGE(Add, "add", name, amount) };
-struct Read { std::string name; TROUPE_MESSAGE(Read, "read", name) };
-struct Total { std::int64_t total = 0; TROUPE_MESSAGE(Total, "total", total) };
-struct Save { TROUPE_MESSAGE(Save, "save") };
-struct Saved { TROUPE_MESSAGE(Saved, "saved") };
+struct Total { std::int64_t total = 0; TROUPE_FIELDS(Total, total) };
+struct Read { std::string name; using reply = Total; TROUPE_MESSAGE(Read, "read", name) };
+struct Saved { TROUPE_FIELDS(Saved) };
+struct Save { using reply = Saved; TROUPE_MESSAGE(Save, "save") };
 struct Reading { double value = 0; TROUPE_MESSAGE(Reading, "reading", value) };
-struct Mean { TROUPE_MESSAGE(Mean, "mean") };
+struct Mean { using reply = double; TROUPE_MESSAGE(Mean, "mean") };
 struct Store { using messages = troupe::handles<Save>; Saved on(const Save&); };
 troupe::task<> resizer(troupe::process& self);
 troupe::supervisor inner_tree();
 int fail(const std::string& why);
 struct Image { std::string bits; TROUPE_MESSAGE(Image, "image", bits) };
-struct Look { std::string path; TROUPE_MESSAGE(Look, "look", path) };
-struct Hit { bool hit = false; TROUPE_MESSAGE(Hit, "hit", hit) };
+struct Hit { bool hit = false; TROUPE_FIELDS(Hit, hit) };
+struct Look { std::string path; using reply = Hit; TROUPE_MESSAGE(Look, "look", path) };
 struct Cache { using messages = troupe::handles<Look>; Hit on(const Look&); };
 double brightness(const Image& picture);
 std::int64_t size_of(const std::string& path);
