@@ -142,20 +142,25 @@ namespace detail {
 template <class State, class... Args>
 result<spawned> spawn_server(core& where, process* parent, const server_options& options, const server_start& how,
                              bool monitored, Args&&... args) {
-  spawn_options spawning;
-  spawning.name = options.name.local();
-  spawning.link = how.linked;
-  spawning.monitor = monitored;
-  spawning.group_leader = options.group_leader;
-  spawning.mailbox_limit = options.mailbox_limit;
-  spawning.mailbox_bytes = options.mailbox_bytes;
-  spawning.entry = entry_of<State>();
-  return spawn_in(where, parent, std::move(spawning), &server_body<State, std::decay_t<Args>...>, how,
-                  std::forward<Args>(args)...);
+  if constexpr (check_server<State>(typename State::messages{})) {
+    spawn_options spawning;
+    spawning.name = options.name.local();
+    spawning.link = how.linked;
+    spawning.monitor = monitored;
+    spawning.group_leader = options.group_leader;
+    spawning.mailbox_limit = options.mailbox_limit;
+    spawning.mailbox_bytes = options.mailbox_bytes;
+    spawning.entry = entry_of<State>();
+    return spawn_in(where, parent, std::move(spawning), &server_body<State, std::decay_t<Args>...>, how,
+                    std::forward<Args>(args)...);
+  } else {
+    return {};
+  }
 }
 
 template <class State, class... Args>
 task<started> start_server_in(process& self, const server_options& options, bool link, Args&&... args) {
+  if constexpr (!check_server<State>(typename State::messages{})) return {};
   server_start how{self.id(),           self.make_ref_id(), link, options.replace_state, options.name.global(),
                    options.start_within};
   auto made = spawn_server<State>(self.core(), &self, options, how, true, std::forward<Args>(args)...);
@@ -212,6 +217,7 @@ task<started> start_server(process& self, const global::name& name, Args&&... ar
 // From a thread of the program: waits until init has returned. Never inside a process, whose worker it would hold.
 template <class State, class... Args>
 started start_server(node& where, server_options options, Args&&... args) {
+  if constexpr (!detail::check_server<State>(typename State::messages{})) return {};
   const duration limit = options.start_within;
   return detail::start_from_outside(
       where, limit,

@@ -18,35 +18,11 @@
 
 #include <troupe/call.hpp>
 #include <troupe/catalogue.hpp>
+#include <troupe/handlers.hpp>
 #include <troupe/spawn.hpp>
 #include <troupe/started.hpp>
 
 namespace troupe {
-
-template <class... Message>
-struct handles {};
-
-// What a handler may return instead of a plain reply: it is sent, then the server ends with `reason`; or it is sent,
-// then on_continue(process&) runs before the next message. Of a handler without a reply: then_stop, then_continue().
-template <class R>
-struct stopping {
-  stopping(R reply_given, exit_reason reason_given) : reply(std::move(reply_given)), reason(std::move(reason_given)) {}
-  R reply;
-  exit_reason reason;
-};
-template <class R>
-struct continuing {
-  explicit continuing(R reply_given) : reply(std::move(reply_given)) {}
-  R reply;
-};
-template <class R>
-[[nodiscard]] stopping<R> then_stop(R reply, exit_reason reason = exit_reason::normal()) {
-  return {std::move(reply), std::move(reason)};
-}
-template <class R = std::monostate>
-[[nodiscard]] continuing<R> then_continue(R reply = {}) {
-  return continuing<R>(std::move(reply));
-}
 
 namespace detail {
 
@@ -107,15 +83,6 @@ void refuse_cast(process& self, const error& why);
 [[nodiscard]] std::string handler_name(process& self, const char* entry, std::string_view tag);
 [[nodiscard]] exit_reason reason_of(const std::exception_ptr& failure);
 void report_end(process& self, const server_context& context, const message& last, const exit_reason& reason);
-
-template <class T>
-inline constexpr bool is_stopping = false;
-template <class R>
-inline constexpr bool is_stopping<stopping<R>> = true;
-template <class T>
-inline constexpr bool is_continuing = false;
-template <class R>
-inline constexpr bool is_continuing<continuing<R>> = true;
 
 template <class T>
 inline constexpr bool is_result = false;
@@ -253,14 +220,6 @@ void answer(process& self, message& request, R&& given) {
 // The handlers of one State, and the coroutine that runs them.
 template <class State>
 struct server_loop {
-  template <class M>
-  static decltype(auto) invoke(process& self, State& state, M& content, message& request) {
-    if constexpr (requires { state.on(self, std::move(content), request); })
-      return state.on(self, std::move(content), request);
-    else if constexpr (requires { state.on(self, std::move(content)); }) return state.on(self, std::move(content));
-    else return state.on(std::move(content));
-  }
-
   // Awaits a handler that is a task, then answers. `traced` is the handler's name, or empty.
   template <class Running>
   static task<> finish(process& self, server_context* context, message* request, Running running, std::string traced) {
@@ -291,7 +250,7 @@ struct server_loop {
   template <class M>
   static void run(process& self, State& state, server_context& context, message& request, task<>& pending) {
     M& content = *static_cast<M*>(request.peek()->payload());
-    using returned = decltype(invoke(self, state, content, request));
+    using returned = decltype(run_handler(self, state, content, request));
     if constexpr (std::is_trivially_copyable_v<M> || handled_by_reference<State, M, returned>) {
       context.given_away = false;
     } else if constexpr (std::copy_constructible<M> && std::is_nothrow_move_assignable_v<M>) {
@@ -313,16 +272,16 @@ struct server_loop {
     std::string traced;
     if (calls_traced(self)) [[unlikely]]
       traced = trace_handler(self, context.entry, content);
-    using returned = std::remove_cvref_t<decltype(invoke(self, state, content, request))>;
+    using returned = std::remove_cvref_t<decltype(run_handler(self, state, content, request))>;
     if constexpr (is_task<returned>) {
-      pending = finish(self, &context, &request, invoke(self, state, content, request), std::move(traced));
+      pending = finish(self, &context, &request, run_handler(self, state, content, request), std::move(traced));
     } else if constexpr (std::is_void_v<returned>) {
-      invoke(self, state, content, request);
+      run_handler(self, state, content, request);
       if (!traced.empty()) [[unlikely]]
         trace_return(self, traced, value());
       if (request.is_call()) answer_nothing(self, request);
     } else {
-      auto given = invoke(self, state, content, request);
+      auto given = run_handler(self, state, content, request);
       if (!traced.empty()) [[unlikely]]
         trace_return(self, traced, shown_reply(given));
       if constexpr (is_continuing<returned>) context.continuing = true;

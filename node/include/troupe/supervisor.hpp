@@ -121,6 +121,7 @@ class supervisor {
   // A server registered under `name`, which is the child's id too. The arguments are copied into each start.
   template <class State, class... Args>
   supervisor& server(std::string name, Args... args) {
+    if constexpr (!detail::check_server<State>(typename State::messages{})) return *this;
     auto start = [name, kept = std::tuple<Args...>(std::move(args)...)](process& up) {
       return std::apply([&](const auto&... each) { return start_link<State>(up, name, each...); }, kept);
     };

@@ -1,5 +1,10 @@
 #pragma once
-// Everything a program needs. Each header also stands alone.
+// Everything a program needs. Each header also stands alone. Those in which programs meet a static_assert come first:
+// the compiler then writes their sentence behind one line of files, not behind five.
+#include <troupe/fields.hpp>
+#include <troupe/handlers.hpp>
+#include <troupe/message.hpp>
+
 #include <troupe/application.hpp>
 #include <troupe/blocking.hpp>
 #include <troupe/call.hpp>
