@@ -54,14 +54,16 @@ class dynamic_supervisor {
 [[nodiscard]] task<started> start_supervisor(process& self, dynamic_supervisor plan);
 [[nodiscard]] started start_supervisor(node& where, dynamic_supervisor plan);
 
-struct ask_start_from {  // -> pid: a process of the supervisor's catalogue
+struct ask_start_from {  // a process of the supervisor's catalogue
   std::string entry;
   value arguments;
   std::string restart;  // "permanent", "transient", "temporary"; empty: temporary
+  using reply = pid;
   TROUPE_MESSAGE(ask_start_from, "supervisor.start_from", entry, arguments, restart)
 };
-struct ask_terminate_process {  // -> nil
+struct ask_terminate_process {
   troupe::pid process;
+  using reply = void;
   TROUPE_MESSAGE(ask_terminate_process, "supervisor.terminate_process", process)
 };
 
@@ -69,7 +71,7 @@ struct ask_terminate_process {  // -> nil
 template <detail::rpc_argument... Args>
 [[nodiscard]] call_awaiter<pid> start_child_from(process& self, address supervisor, std::string entry,
                                                  const Args&... args) {
-  return call<pid>(self, std::move(supervisor), ask_start_from(std::move(entry), detail::argument_list(args...), {}));
+  return call(self, std::move(supervisor), ask_start_from(std::move(entry), detail::argument_list(args...), {}));
 }
 // Of a dynamic supervisor or a task supervisor. errc: not_found.
 [[nodiscard]] call_awaiter<void> terminate_child(process& self, address supervisor, pid child);
@@ -78,7 +80,7 @@ template <detail::rpc_argument... Args>
 // same, on every node and in every run.
 //     inline const troupe::partitions caches{"images.cache", 8};
 //     supervise("images").child("caches", caches.supervisor<Cache>())
-//     auto hit = co_await troupe::call<Hit>(self, caches.at(path), Look(path));
+//     auto hit = co_await troupe::call(self, caches.at(path), Look(path));
 class partitions {
  public:
   explicit partitions(std::string name, std::size_t count = 0);  // 0: the machine's cores

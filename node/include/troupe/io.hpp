@@ -13,6 +13,7 @@ struct io_put {
 
 // A call: the answer (nil) comes when all that was put before has been written.
 struct io_sync {
+  using reply = void;
   TROUPE_MESSAGE(io_sync, "io.sync")
 };
 

@@ -150,23 +150,28 @@ struct program_result {
 };
 
 // -- calls that the process of a program answers; Lua and other nodes send them too
-struct program_write {  // -> nil when the program's pipe has taken all of it. errc: closed, bad_argument (no input),
+struct program_write {  // answered when the program's pipe has taken all of it. errc: closed, bad_argument (no input),
                         // overloaded (it does not read, and `most_waiting` writes wait)
   value data;           // text or bytes
+  using reply = void;
   TROUPE_MESSAGE(program_write, "program.write", data)
 };
-struct program_end_input {  // -> nil
+struct program_end_input {
+  using reply = void;
   TROUPE_MESSAGE(program_end_input, "program.end_input")
 };
-struct program_close {  // -> nil, when it and its group are gone; nothing of it comes after the request
+struct program_close {  // answered when it and its group are gone; nothing of it comes after the request
+  using reply = void;
   TROUPE_MESSAGE(program_close, "program.close")
 };
-struct program_signal {  // -> nil; to the program alone. errc: noproc (it has ended)
+struct program_signal {  // to the program alone. errc: noproc (it has ended)
   std::int64_t number = 0;
+  using reply = void;
   TROUPE_MESSAGE(program_signal, "program.signal", number)
 };
-struct program_connect {  // -> nil; from now on this process is its owner
+struct program_connect {  // from now on this process is its owner
   pid owner;
+  using reply = void;
   TROUPE_MESSAGE(program_connect, "program.connect", owner)
 };
 struct program_info {
@@ -177,7 +182,8 @@ struct program_info {
   bool paused = false;                               // its owner does not take what it writes
   TROUPE_FIELDS(program_info, words, os_pid, owner, events, bytes, dropped, paused)
 };
-struct ask_program {  // -> program_info
+struct ask_program {
+  using reply = program_info;
   TROUPE_MESSAGE(ask_program, "program.info")
 };
 

@@ -176,22 +176,27 @@ struct child_counts {
   TROUPE_FIELDS(child_counts, specs, active, supervisors, workers)
 };
 
-struct ask_which_children {  // -> list of child_info, in the order of starting
+struct ask_which_children {  // in the order of starting
+  using reply = std::vector<child_info>;
   TROUPE_MESSAGE(ask_which_children, "supervisor.which_children")
 };
-struct ask_count_children {  // -> child_counts
+struct ask_count_children {
+  using reply = child_counts;
   TROUPE_MESSAGE(ask_count_children, "supervisor.count_children")
 };
-struct ask_restart_child {  // -> pid, or nil when the start said ignore
+struct ask_restart_child {  // nothing when the start said ignore
   std::string id;
+  using reply = std::optional<pid>;
   TROUPE_MESSAGE(ask_restart_child, "supervisor.restart_child", id)
 };
-struct ask_terminate_child {  // -> nil
+struct ask_terminate_child {
   std::string id;
+  using reply = void;
   TROUPE_MESSAGE(ask_terminate_child, "supervisor.terminate_child", id)
 };
-struct ask_delete_child {  // -> nil
+struct ask_delete_child {
   std::string id;
+  using reply = void;
   TROUPE_MESSAGE(ask_delete_child, "supervisor.delete_child", id)
 };
 struct child_spec_info {
@@ -201,14 +206,16 @@ struct child_spec_info {
   std::int64_t backoff_ms = 0;  // the first pause
   TROUPE_FIELDS(child_spec_info, id, restart, type, stop_within_ms, significant, backoff_ms)
 };
-struct ask_childspec {  // -> child_spec_info
+struct ask_childspec {
   std::string id;
+  using reply = child_spec_info;
   TROUPE_MESSAGE(ask_childspec, "supervisor.get_childspec", id)
 };
-struct ask_start_child {  // -> pid, or nil when the start said ignore
+struct ask_start_child {  // nothing when the start said ignore
   std::string id;
   using troupe_inside_node = void;
   std::shared_ptr<const child_spec> spec;  // does not travel
+  using reply = std::optional<pid>;
   TROUPE_MESSAGE(ask_start_child, "supervisor.start_child", id)
 };
 

@@ -41,7 +41,7 @@ child_spec dynamic_supervisor::spec() const {
 }
 
 call_awaiter<void> terminate_child(process& self, address supervisor, pid child) {
-  return call<void>(self, std::move(supervisor), ask_terminate_process(child));
+  return call(self, std::move(supervisor), ask_terminate_process(child));
 }
 
 partitions::partitions(std::string name, std::size_t count)

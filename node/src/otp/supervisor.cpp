@@ -124,27 +124,27 @@ started start_supervisor(node& where, supervisor plan) {
 }
 
 call_awaiter<std::vector<child_info>> which_children(process& self, address supervisor) {
-  return call<std::vector<child_info>>(self, std::move(supervisor), ask_which_children());
+  return call(self, std::move(supervisor), ask_which_children());
 }
 call_awaiter<child_counts> count_children(process& self, address supervisor) {
-  return call<child_counts>(self, std::move(supervisor), ask_count_children());
+  return call(self, std::move(supervisor), ask_count_children());
 }
 call_awaiter<std::optional<pid>> restart_child(process& self, address supervisor, std::string id) {
-  return call<std::optional<pid>>(self, std::move(supervisor), ask_restart_child(std::move(id)));
+  return call(self, std::move(supervisor), ask_restart_child(std::move(id)));
 }
 call_awaiter<void> terminate_child(process& self, address supervisor, std::string id) {
-  return call<void>(self, std::move(supervisor), ask_terminate_child(std::move(id)));
+  return call(self, std::move(supervisor), ask_terminate_child(std::move(id)));
 }
 call_awaiter<void> delete_child(process& self, address supervisor, std::string id) {
-  return call<void>(self, std::move(supervisor), ask_delete_child(std::move(id)));
+  return call(self, std::move(supervisor), ask_delete_child(std::move(id)));
 }
 call_awaiter<child_spec_info> get_childspec(process& self, address supervisor, std::string id) {
-  return call<child_spec_info>(self, std::move(supervisor), ask_childspec(std::move(id)));
+  return call(self, std::move(supervisor), ask_childspec(std::move(id)));
 }
 call_awaiter<std::optional<pid>> start_child(process& self, address supervisor, const child_spec& spec) {
   ask_start_child ask(spec.id);
   ask.spec = std::make_shared<const child_spec>(spec);
-  return call<std::optional<pid>>(self, std::move(supervisor), std::move(ask));
+  return call(self, std::move(supervisor), std::move(ask));
 }
 
 }  // namespace troupe

@@ -42,7 +42,7 @@ bool must_ask(const process& self, const output_credit& credit, pid device, std:
 }
 
 task<result<value>> ask_and_put(process& self, lua_machine* m, pid device, std::string text, duration limit) {
-  auto written = co_await call<void>(self, device, io_sync()).within(limit);
+  auto written = co_await call(self, device, io_sync()).within(limit);
   switch (written ? errc::none : written.error().code()) {
     case errc::timeout:
     case errc::overloaded: drop(self); break;

@@ -13,7 +13,7 @@ struct passed_on {
 };
 
 task<> pass_sync(process& self, pid terminal, message asked) {
-  auto written = co_await call<void>(self, terminal, io_sync());
+  auto written = co_await call(self, terminal, io_sync());
   if (written) self.reply(asked, value());
   else self.reply_error(asked, written.error());
 }

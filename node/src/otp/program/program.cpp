@@ -131,21 +131,19 @@ command& command::handle(handler each) {
 
 call_awaiter<void> program::write(process& self, std::string_view data) const {
   const auto* at = reinterpret_cast<const std::byte*>(data.data());
-  return call<void>(self, process_, program_write(value(bytes(at, at + data.size()))));
+  return call(self, process_, program_write(value(bytes(at, at + data.size()))));
 }
-call_awaiter<void> program::end_input(process& self) const { return call<void>(self, process_, program_end_input()); }
+call_awaiter<void> program::end_input(process& self) const { return call(self, process_, program_end_input()); }
 call_awaiter<void> program::close(process& self) const {
-  return call<void>(self, process_, program_close()).within(longer(stop_within_));
+  return call(self, process_, program_close()).within(longer(stop_within_));
 }
 call_awaiter<void> program::signal(process& self, int number) const {
-  return call<void>(self, process_, program_signal(number));
+  return call(self, process_, program_signal(number));
 }
 call_awaiter<void> program::connect(process& self, pid owner) const {
-  return call<void>(self, process_, program_connect(owner));
+  return call(self, process_, program_connect(owner));
 }
-call_awaiter<program_info> program::info(process& self) const {
-  return call<program_info>(self, process_, ask_program());
-}
+call_awaiter<program_info> program::info(process& self) const { return call(self, process_, ask_program()); }
 
 task<result<program>> start_program(process& self, command what) {
   auto starting = begin_program(self, what.described(), internal::program_use::owned, {}, 0);
