@@ -37,12 +37,12 @@ void Calculator::on_other(troupe::process& self, troupe::message& other) {
 }
 
 troupe::task<troupe::result<double>> push_number(troupe::process& self, double number) {
-  auto answer = co_await troupe::call<double>(self, calculator_name, Push(number));
+  auto answer = co_await troupe::call(self, calculator_name, Push(number));
   co_return answer;
 }
 
 troupe::task<troupe::result<double>> apply_operator(troupe::process& self, std::string op) {
-  auto answer = co_await troupe::call<double>(self, calculator_name, Operator(std::move(op)));
+  auto answer = co_await troupe::call(self, calculator_name, Operator(std::move(op)));
   co_return answer;
 }
 

@@ -12,11 +12,13 @@ inline constexpr const char* calculator_name = "exercise.calculator";
 
 struct Push {
   double number = 0;
+  using reply = double;
   TROUPE_MESSAGE(Push, "push", number)
 };
 
 struct Operator {
   std::string op;  // one of + - * /
+  using reply = double;
   TROUPE_MESSAGE(Operator, "operator", op)
 };
 

@@ -25,8 +25,8 @@ class Exercise : public ::testing::Test {
     here.reset();
     EXPECT_TRUE(node->stop(20s));
   }
-  troupe::result<double> press(double number) { return here->call<double>(calculator_name, Push(number)); }
-  troupe::result<double> press(std::string op) { return here->call<double>(calculator_name, Operator(std::move(op))); }
+  troupe::result<double> press(double number) { return here->call(calculator_name, Push(number)); }
+  troupe::result<double> press(std::string op) { return here->call(calculator_name, Operator(std::move(op))); }
   // The reason that the caller of a crashing request hears.
   static std::string reason(const troupe::result<double>& given) {
     return given ? "answered " + std::to_string(*given) : given.error().text();

@@ -44,7 +44,7 @@ troupe::task<> User::push_one(troupe::process& self, double number) {
 }
 
 troupe::task<troupe::result<std::string>> tick_now(troupe::process& self) {
-  auto answer = co_await troupe::call<std::string>(self, user_name, Tick());
+  auto answer = co_await troupe::call(self, user_name, Tick());
   co_return answer;
 }
 

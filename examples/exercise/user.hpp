@@ -11,6 +11,7 @@ namespace exercise {
 inline constexpr const char* user_name = "exercise.user";
 
 struct Tick {
+  using reply = std::string;
   TROUPE_MESSAGE(Tick, "tick")
 };
 

@@ -12,6 +12,7 @@ constexpr const char* process_name = "AGlobalProcess";
 
 // On which node are you?
 struct Where {
+  using reply = std::string;
   TROUPE_MESSAGE(Where, "where")
 };
 
@@ -58,7 +59,7 @@ struct NodeMonitor {
 };
 
 troupe::task<troupe::result<std::string>> where(troupe::process& self) {
-  auto answer = co_await troupe::call<std::string>(self, troupe::global::name(process_name), Where());
+  auto answer = co_await troupe::call(self, troupe::global::name(process_name), Where());
   co_return answer;
 }
 

@@ -41,13 +41,13 @@ troupe::task<troupe::result<std::string>> open(troupe::process& self, std::strin
 
 troupe::task<troupe::result<std::uint64_t>> add(troupe::process& self, std::string person, std::string item) {
   const auto list = name_of(person);
-  auto count = co_await troupe::call<std::uint64_t>(self, list, Add(std::move(item)));
+  auto count = co_await troupe::call(self, list, Add(std::move(item)));
   co_return count;
 }
 
 troupe::task<troupe::result<std::vector<std::string>>> items(troupe::process& self, std::string person) {
   const auto list = name_of(person);
-  auto found = co_await troupe::call<std::vector<std::string>>(self, list, Items());
+  auto found = co_await troupe::call(self, list, Items());
   co_return found;
 }
 

@@ -11,9 +11,11 @@ namespace todo {
 
 struct Add {
   std::string item;
+  using reply = std::uint64_t;
   TROUPE_MESSAGE(Add, "add", item)
 };
 struct Items {
+  using reply = std::vector<std::string>;
   TROUPE_MESSAGE(Items, "items")
 };
 // To all lists: done items go.
