@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace troupe::test {
+namespace troupe::test::fields {
 namespace {
 
 struct nothing {
@@ -35,6 +35,9 @@ struct widest {
   TROUPE_FIELDS(widest, FIELDS)
 };
 static_assert(widest::troupe_field_count() == 256);
+#undef TEN
+#undef FIFTY
+#undef FIELDS
 
 TEST(Fields, SeveralConvertFromAList) { EXPECT_EQ(from_list().number, 1); }
 
@@ -53,4 +56,4 @@ TEST(Fields, TwoHundredAndFiftySixTravel) {
 }
 
 }  // namespace
-}  // namespace troupe::test
+}  // namespace troupe::test::fields

@@ -2,7 +2,7 @@
 // taken for one. Compiling this file is the test; what the compiler then says is in tests/refused.
 #include <troupe/server.hpp>
 
-namespace troupe::test {
+namespace troupe::test::listed {
 namespace {
 
 struct Add {
@@ -69,4 +69,4 @@ static_assert(!right<void> && !right<task<>> && !right<value> && !right<std::str
 static_assert(right_later<names> && right_later<void> && right_later<task<>> && !right_later<task<result<value>>>);
 
 }  // namespace
-}  // namespace troupe::test
+}  // namespace troupe::test::listed

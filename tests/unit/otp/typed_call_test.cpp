@@ -5,7 +5,7 @@
 
 #include "unit/dist/fixture.hpp"
 
-namespace troupe::test {
+namespace troupe::test::typed {
 namespace {
 
 using namespace std::chrono_literals;
@@ -136,4 +136,4 @@ TEST_F(TypedCallTest, AnotherReplyThanTheNamedOneIsBadMessage) {
 }
 
 }  // namespace
-}  // namespace troupe::test
+}  // namespace troupe::test::typed
