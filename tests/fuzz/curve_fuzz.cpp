@@ -29,8 +29,8 @@ class counted_random final : public troupe::random_source {
   unsigned next_ = 0;
 };
 
-const zmtp::kept_keys& keys() {
-  static const auto made = zmtp::keep(troupe::bus::derive_channel_keys("an-example-of-a-cookie"));
+const troupe::bus::internal::kept_keys& keys() {
+  static const auto made = troupe::bus::internal::keep(troupe::bus::derive_channel_keys("an-example-of-a-cookie"));
   return made;
 }
 

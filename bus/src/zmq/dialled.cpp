@@ -20,34 +20,43 @@ constexpr int wanted_events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNE
 
 using answer = greeting_probe::answer;
 
-// What is there, for a side that dialled encrypted and was not understood.
-error not_understood(answer there, const endpoint& where) {
+// What is there, for a side that dialled `where`, encrypted or not, and was not understood.
+error not_understood(answer there, const endpoint& where, bool encrypted) {
   const std::string at = " at " + where.text();
   switch (there) {
     case answer::nobody: return error(errc::noconnection, "nobody answers" + at);
     case answer::other: return error(errc::noconnection, "what answers" + at + " speaks no ZMTP");
     case answer::plain:
+      if (!encrypted) break;
       return error(errc::not_allowed, "who answers" + at +
                                           " speaks plain text, this node encrypts there: the same "
                                           "node.encryption and node.plain_text on both sides mend it");
     case answer::curve:
-      return error(errc::bad_cookie, "who answers" + at + " has another cookie: the encryption does not fit");
+      if (encrypted)
+        return error(errc::bad_cookie, "who answers" + at + " has another cookie: the encryption does not fit");
+      return error(errc::unsupported,
+                   "who answers" + at +
+                       " encrypts, this node speaks plain text there: "
+                       "node.encryption = \"always\" encrypts on loopback, node.plain_text forbids it off");
   }
-  return error(errc::noconnection);
+  return error(errc::noconnection, "who answers" + at + " hung up during the handshake of ZeroMQ");
 }
 
-error reason_of(const zmq_event& event, const endpoint& where) {
+error reason_of(const zmq_event& event, const endpoint& where, bool encrypted) {
   switch (event.event) {
     case ZMQ_EVENT_DISCONNECTED:
-      return error(errc::noconnection, "the other side is gone, or what came from it could not be decrypted");
+      return error(errc::noconnection, encrypted ? "the other side is gone, or what came from it could not be decrypted"
+                                                 : "the other side is gone");
     case ZMQ_EVENT_CLOSED:
-    case ZMQ_EVENT_CONNECT_RETRIED: return not_understood(answer::nobody, where);
-    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return not_understood(answer::curve, where);
-    default: return not_understood(answer::other, where);
+    case ZMQ_EVENT_CONNECT_RETRIED: return not_understood(answer::nobody, where, encrypted);
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: return not_understood(answer::curve, where, encrypted);
+    default: return not_understood(answer::other, where, encrypted);
   }
 }
 
-bool needs_ipv6(const endpoint& where) { return where.host.find_first_not_of("0123456789.") != std::string::npos; }
+bool needs_ipv6(const endpoint& where) {
+  return where.kind == endpoint::scheme::tcp && where.host.find_first_not_of("0123456789.") != std::string::npos;
+}
 
 }  // namespace
 
@@ -66,42 +75,43 @@ bool fill(zmq_message& message, std::span<const std::byte> header, const frame_p
 class dialled_pipe final : public watched {
  public:
   // `named`: as it was dialled; `where`: by number.
-  dialled_pipe(dialled_pipes& owner, pipe_id id, endpoint named, endpoint where, int patience_ms)
-      : watched(owner.list_),
+  dialled_pipe(dialled_pipes& owner, pipe_id id, endpoint named, endpoint where, int patience_ms, kept_keys keys)
+      : watched(owner.with_.list),
         id_(id),
         named_(std::move(named)),
         where_(std::move(where)),
         patience_ms_(patience_ms),
+        keys_(std::move(keys)),
         owner_(owner),
         monitor_(*this) {}
 
-  result<void> open(const channel_keys& keys) {
-    auto made = zmq_socket_handle::open(owner_.context_, ZMQ_DEALER);
+  result<void> open() {
+    auto made = zmq_socket_handle::open(owner_.with_.context, ZMQ_DEALER);
     if (!made) return made.error();
     socket = std::move(*made);
-    const auto longest = static_cast<std::int64_t>(owner_.settings_.encrypted_frame_bytes);
+    const std::int64_t longest = owner_.with_.longest_frame(keys_ != nullptr);
     const bool set = socket.set(ZMQ_LINGER, linger_ms) && socket.set(ZMQ_SNDHWM, 0) && socket.set(ZMQ_RCVHWM, 0) &&
                      socket.set(ZMQ_RECONNECT_IVL, never_reconnect_ms) && socket.set(ZMQ_IMMEDIATE, 0) &&
                      socket.set(ZMQ_CONNECT_TIMEOUT, patience_ms_) && socket.set(ZMQ_HANDSHAKE_IVL, 5000) &&
                      socket.set64(ZMQ_MAXMSGSIZE, longest) && socket.set(ZMQ_IPV6, needs_ipv6(where_) ? 1 : 0);
     if (!set) return zmq_failure(errc::io, "a DEALER cannot be set up");
-    if (!socket.set_bytes(ZMQ_CURVE_SERVERKEY, keys.acceptor_public) ||
-        !socket.set_bytes(ZMQ_CURVE_PUBLICKEY, keys.dialler_public) ||
-        !socket.set_bytes(ZMQ_CURVE_SECRETKEY, keys.dialler_secret)) {
+    if (keys_ && (!socket.set_bytes(ZMQ_CURVE_SERVERKEY, keys_->acceptor_public) ||
+                  !socket.set_bytes(ZMQ_CURVE_PUBLICKEY, keys_->dialler_public) ||
+                  !socket.set_bytes(ZMQ_CURVE_SECRETKEY, keys_->dialler_secret))) {
       return zmq_failure(errc::unsupported, "a DEALER cannot be encrypted");
     }
     auto events = socket.monitor(wanted_events);
     if (!events) return events.error();
     monitor_.socket = std::move(*events);
     if (auto joined = socket.connect(where_.text()); !joined) return joined;
-    if (auto added = owner_.list_.add(*this); !added) return added;
-    return owner_.list_.add(monitor_);
+    if (auto added = owner_.with_.list.add(*this); !added) return added;
+    return owner_.with_.list.add(monitor_);
   }
 
   // The monitor is stopped before its PAIR closes: the other way round libzmq's thread can wait for ever.
   void shut() {
-    owner_.list_.remove(*this);
-    owner_.list_.remove(monitor_);
+    owner_.with_.list.remove(*this);
+    owner_.with_.list.remove(monitor_);
     socket.stop_monitor();
     monitor_.socket.close();
     socket.close();
@@ -119,12 +129,18 @@ class dialled_pipe final : public watched {
       }
       const bool many = in_multipart_ || message.more();
       in_multipart_ = message.more();
-      if (many) continue;  // none of ours: a frame is one part
-      owner_.events_.frame(id_, message.data());
+      if (many) {
+        if (!in_multipart_) owner_.with_.events.noise("stranger", "a message of several parts");
+      } else if (ended_too_long(message.data().size())) {
+        return false;
+      } else {
+        owner_.with_.events.frame(id_, message.data());
+      }
       if (shut_) return false;
     }
     return true;
   }
+  void trust() noexcept { trusted_ = true; }
 
   [[nodiscard]] bool ended() const noexcept { return ended_.has_value() || question_; }
   [[nodiscard]] const error& why() const noexcept { return *ended_; }
@@ -133,6 +149,14 @@ class dialled_pipe final : public watched {
   [[nodiscard]] pipe_id id() const noexcept { return id_; }
 
  private:
+  // Who has proved nothing says nothing long: libzmq has taken it by now, but nothing more is read.
+  bool ended_too_long(std::size_t size) {
+    if (trusted_ || size <= owner_.with_.settings.stranger_frame_bytes) return false;
+    ended_ = error(errc::bad_message,
+                   "a frame of " + std::to_string(size) + " bytes of one that has proved nothing at " + named_.text());
+    owner_.finish(*this);
+    return true;
+  }
   void over_by(const zmq_event& event) {
     if (ended()) return;
     if (event.event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
@@ -142,26 +166,30 @@ class dialled_pipe final : public watched {
     const bool hung_up =
         event.event == ZMQ_EVENT_DISCONNECTED ||
         (event.event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL && (event.number == EPIPE || event.number == ECONNRESET));
+    if (hung_up && !greeted_ && where_.kind == endpoint::scheme::ipc) {
+      ended_ = not_understood(answer::plain, named_, false);
+      return;
+    }
     if (hung_up && !greeted_) {
-      question_ = std::make_unique<greeting_probe>(owner_.list_, [this](answer there) {
-        ended_ = not_understood(there, named_);
-        owner_.list_.may_have(*this);
+      question_ = std::make_unique<greeting_probe>(owner_.with_.list, [this](answer there) {
+        ended_ = not_understood(there, named_, keys_ != nullptr);
+        owner_.with_.list.may_have(*this);
       });
-      if (question_->open(owner_.context_, where_, needs_ipv6(where_))) return;
+      if (question_->open(owner_.with_.context, where_, needs_ipv6(where_))) return;
       question_->shut();
     }
     nobody_ = event.event == ZMQ_EVENT_CLOSED || event.event == ZMQ_EVENT_CONNECT_RETRIED;
-    ended_ = reason_of(event, named_);
+    ended_ = reason_of(event, named_, keys_ != nullptr);
   }
 
   class monitor_reader final : public watched {
    public:
-    explicit monitor_reader(dialled_pipe& pipe) : watched(pipe.owner_.list_), pipe_(pipe) {}
+    explicit monitor_reader(dialled_pipe& pipe) : watched(pipe.owner_.with_.list), pipe_(pipe) {}
     bool read() override {
       zmq_event event;
       while (next_event(socket, event)) {
         pipe_.over_by(event);
-        pipe_.owner_.list_.may_have(pipe_);
+        pipe_.owner_.with_.list.may_have(pipe_);
       }
       return false;
     }
@@ -173,12 +201,14 @@ class dialled_pipe final : public watched {
   const pipe_id id_;
   const endpoint named_, where_;
   const int patience_ms_;
+  const kept_keys keys_;  // none for plain text
   dialled_pipes& owner_;
   monitor_reader monitor_;
   std::unique_ptr<greeting_probe> question_;  // while, and since, it is asked why the dial was cut off
   std::optional<error> ended_;
   bool nobody_ = false;   // answered
   bool greeted_ = false;  // ZeroMQ's handshake is done
+  bool trusted_ = false;
   bool in_multipart_ = false;
   bool shut_ = false;
 };
@@ -186,27 +216,27 @@ class dialled_pipe final : public watched {
 // From the dial until it is over: a pipe, or none while its name is looked up.
 struct dialled_pipes::dialling {
   endpoint where;
-  channel_keys keys;
+  kept_keys keys;  // none for plain text
   resolver::ticket lookup = 0;
-  std::vector<socket_address> addresses;
-  std::size_t tried = 0;  // of them
+  std::vector<socket_address> addresses;  // of tcp
+  std::size_t tried = 0;                  // of them
   std::unique_ptr<dialled_pipe> pipe;
   std::vector<bytes> early;  // frames, until it is seen that somebody answers
 };
 
-dialled_pipes::dialled_pipes(std::shared_ptr<zmq_context> context, watch_list& list, resolver& names,
-                             transport_events& events, const transport_settings& settings)
-    : context_(std::move(context)), list_(list), resolver_(names), events_(events), settings_(settings) {}
+dialled_pipes::dialled_pipes(zmq_shared& with) : with_(with) {}
 
 dialled_pipes::~dialled_pipes() { close_all(); }
 
-result<void> dialled_pipes::dial(pipe_id id, const endpoint& where, const channel_keys& keys) {
-  auto one = std::make_unique<dialling>(dialling{.where = where, .keys = keys});
-  if (auto numeric = numeric_address(where)) {
-    one->addresses.push_back(*numeric);
+result<void> dialled_pipes::dial(pipe_id id, const endpoint& where, kept_keys keys) {
+  auto one = std::make_unique<dialling>(dialling{.where = where, .keys = std::move(keys)});
+  const bool is_ipc = where.kind == endpoint::scheme::ipc;
+  const auto numeric = is_ipc ? result<socket_address>(errc::none) : numeric_address(where);
+  if (is_ipc || numeric) {
+    if (numeric) one->addresses.push_back(*numeric);
     if (auto begun = attempt(id, *one); !begun) return begun;
   } else {
-    one->lookup = resolver_.ask(where, [this, id](result<std::vector<socket_address>> found) {
+    one->lookup = with_.names.ask(where, [this, id](result<std::vector<socket_address>> found) {
       auto at = pipes_.find(id);
       if (at == pipes_.end()) return;
       at->second->lookup = 0;
@@ -221,10 +251,11 @@ result<void> dialled_pipes::dial(pipe_id id, const endpoint& where, const channe
 
 // Dials the next address. libzmq is given no name: it would ask for it on the thread that serves all connections.
 result<void> dialled_pipes::attempt(pipe_id id, dialling& one) {
-  const int patience = std::max(300, 3000 / static_cast<int>(one.addresses.size()));
-  const endpoint number = literal(one.where, one.addresses.at(one.tried++));
-  auto pipe = std::make_unique<dialled_pipe>(*this, id, one.where, number, patience);
-  if (auto opened = pipe->open(one.keys); !opened) {
+  const bool is_ipc = one.where.kind == endpoint::scheme::ipc;
+  const int patience = is_ipc ? 3000 : std::max(300, 3000 / static_cast<int>(one.addresses.size()));
+  const endpoint number = is_ipc ? one.where : literal(one.where, one.addresses.at(one.tried++));
+  auto pipe = std::make_unique<dialled_pipe>(*this, id, one.where, number, patience, one.keys);
+  if (auto opened = pipe->open(); !opened) {
     pipe->shut();
     graveyard_.push_back(std::move(pipe));
     return opened;
@@ -237,7 +268,7 @@ result<void> dialled_pipes::attempt(pipe_id id, dialling& one) {
 bool dialled_pipes::send_by(dialled_pipe& pipe, std::span<const std::byte> header, const frame_payload& payload) {
   zmq_message message;
   if (!fill(message, header, payload)) return false;
-  list_.sent_on(pipe);
+  with_.list.sent_on(pipe);
   return pipe.socket.send(message, false) == zmq_outcome::done;
 }
 
@@ -252,6 +283,15 @@ bool dialled_pipes::send(pipe_id id, std::span<const std::byte> header, const fr
     for (const auto part : payload.parts()) copy.insert(copy.end(), part.begin(), part.end());
   }
   return !one.pipe || send_by(*one.pipe, header, payload);
+}
+
+void dialled_pipes::trust(pipe_id id) {
+  if (auto found = pipes_.find(id); found != pipes_.end() && found->second->pipe) found->second->pipe->trust();
+}
+
+bool dialled_pipes::is_encrypted(pipe_id id) const noexcept {
+  auto found = pipes_.find(id);
+  return found != pipes_.end() && found->second->keys != nullptr;
 }
 
 void dialled_pipes::finish(dialled_pipe& pipe) {
@@ -269,13 +309,13 @@ void dialled_pipes::finish(dialled_pipe& pipe) {
 void dialled_pipes::give_up(pipe_id id, const error& why) {
   const error told = why;
   close(id);
-  events_.closed(id, told);
+  with_.events.closed(id, told);
 }
 
 void dialled_pipes::close(pipe_id id) {
   auto found = pipes_.find(id);
   if (found == pipes_.end()) return;
-  if (found->second->lookup != 0) resolver_.cancel(found->second->lookup);
+  if (found->second->lookup != 0) with_.names.cancel(found->second->lookup);
   if (found->second->pipe) {
     found->second->pipe->shut();
     graveyard_.push_back(std::move(found->second->pipe));
@@ -285,7 +325,7 @@ void dialled_pipes::close(pipe_id id) {
 
 void dialled_pipes::close_all() {
   for (auto& [id, one] : pipes_) {
-    if (one->lookup != 0) resolver_.cancel(one->lookup);
+    if (one->lookup != 0) with_.names.cancel(one->lookup);
     if (one->pipe) one->pipe->shut();
   }
   pipes_.clear();

@@ -5,10 +5,8 @@
 #include <optional>
 #include <unordered_map>
 
-#include <troupe/bus/transport.hpp>
-
-#include "resolver.hpp"
-#include "zmq/watched.hpp"
+#include "kept_keys.hpp"
+#include "zmq/shared.hpp"
 
 namespace troupe::bus::internal {
 
@@ -19,12 +17,13 @@ class dialled_pipe;
 // of a name are tried one after the other, each by a DEALER of its own.
 class dialled_pipes {
  public:
-  dialled_pipes(std::shared_ptr<zmq_context> context, watch_list& list, resolver& names, transport_events& events,
-                const transport_settings& settings);
+  explicit dialled_pipes(zmq_shared& with);
   ~dialled_pipes();
 
-  [[nodiscard]] result<void> dial(pipe_id id, const endpoint& where, const channel_keys& keys);
+  [[nodiscard]] result<void> dial(pipe_id id, const endpoint& where, kept_keys keys);
   bool send(pipe_id id, std::span<const std::byte> header, const frame_payload& payload);
+  void trust(pipe_id id);
+  [[nodiscard]] bool is_encrypted(pipe_id id) const noexcept;
   void close(pipe_id id);
   void close_all();
   void bury();  // between turns: destroys what was closed during the turn
@@ -37,11 +36,7 @@ class dialled_pipes {
   void finish(dialled_pipe& pipe);
   void give_up(pipe_id id, const error& why);
 
-  std::shared_ptr<zmq_context> context_;
-  watch_list& list_;
-  resolver& resolver_;
-  transport_events& events_;
-  const transport_settings& settings_;
+  zmq_shared& with_;
   std::unordered_map<pipe_id, std::unique_ptr<dialling>> pipes_;
   std::vector<std::unique_ptr<dialled_pipe>> graveyard_;
 };

@@ -20,14 +20,6 @@ error not_sealed() { return error(errc::noconnection, "what came from the other 
 
 }  // namespace
 
-kept_keys keep(const channel_keys& keys) {
-  return kept_keys(new channel_keys(keys), [](channel_keys* last) {
-    troupe::internal::wipe(last->acceptor_secret);
-    troupe::internal::wipe(last->dialler_secret);
-    delete last;
-  });
-}
-
 bool curve::rises(std::uint64_t number) noexcept {
   if (number <= last_theirs_) return false;
   last_theirs_ = number;

@@ -9,14 +9,11 @@
 #include <troupe/bus/transport.hpp>
 
 #include "crypto/box.hpp"
+#include "kept_keys.hpp"
 #include "zmtp/codec.hpp"
 #include "zmtp/raw_bytes.hpp"
 
 namespace troupe::bus::internal::zmtp {
-
-// The keys of a cookie, shared by an endpoint and its streams; overwritten with the last share.
-using kept_keys = std::shared_ptr<const channel_keys>;
-[[nodiscard]] kept_keys keep(const channel_keys& keys);
 
 // Design notes.
 //

@@ -42,7 +42,6 @@ class pipes final : private stream_events, private loop_source {
   [[nodiscard]] std::string source(pipe_id id) const;
   [[nodiscard]] pipe_origin origin(pipe_id accepted) const;
   [[nodiscard]] std::size_t unsent(pipe_id id) const noexcept;
-  [[nodiscard]] static bool is_one(pipe_id id) noexcept { return (id & 3) == 1; }
 
  private:
   class listener;
@@ -86,7 +85,7 @@ class pipes final : private stream_events, private loop_source {
   std::vector<std::unique_ptr<stream>> former_;   // of pipes that were dialled again
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   token_bucket shortage_{1, 1};  // lines of the log
-  pipe_id last_ = 1;
+  pipe_id last_ = 0;
 };
 
 }  // namespace troupe::bus::internal::zmtp

@@ -98,7 +98,7 @@ void pipes::accepted(listener& at, unique_fd socket, const socket_address& from)
   send_away(strangers.must_go(source));
   auto made = std::make_unique<pipe>();
   pipe& one = *made;
-  one.id = last_ += 4;
+  one.id = ++last_;
   one.where = at.where();
   one.which = side::acceptor;
   one.keys = at.keys();
@@ -135,7 +135,7 @@ void pipes::out_of_descriptors(const endpoint& where, int number) {
 result<pipe_id> pipes::dial(const endpoint& where, kept_keys keys) {
   auto made = std::make_unique<pipe>();
   pipe& one = *made;
-  one.id = last_ += 4;
+  one.id = ++last_;
   one.where = where;
   one.keys = std::move(keys);
   pipes_.emplace(one.id, std::move(made));

@@ -62,8 +62,8 @@ struct meeting {
 
   explicit meeting(const bus::channel_keys& of_dialler = keys_of(cookie),
                    const bus::channel_keys& of_acceptor = keys_of(cookie))
-      : dialler(zmtp::curve_of_dialler(zmtp::keep(of_dialler), at_dialler)),
-        acceptor(zmtp::curve_of_acceptor(zmtp::keep(of_acceptor), at_acceptor)) {}
+      : dialler(zmtp::curve_of_dialler(bus::internal::keep(of_dialler), at_dialler)),
+        acceptor(zmtp::curve_of_acceptor(bus::internal::keep(of_acceptor), at_acceptor)) {}
 
   meeting& greet() {
     hello = dialler->begin();

@@ -38,7 +38,7 @@ TEST_F(CurvePeer, HearsItsHandshakeInSingleBytes) {
   const auto socket = connect();
   const auto keys = bus::derive_channel_keys(good_cookie);
   const auto random = system_random();
-  const auto side = zmtp::curve_of_dialler(zmtp::keep(keys), *random);
+  const auto side = zmtp::curve_of_dialler(bus::internal::keep(keys), *random);
   const auto say = [&](std::string_view words) {
     for (const char one : words) ASSERT_TRUE(socket.send({&one, 1}));
   };
@@ -178,7 +178,7 @@ TEST_F(CurvePeer, CostsLittleBeforeItsVouch) {
   std::vector<tcp_socket> held;
   const auto wave = [&](int count) {
     for (int i = 0; i < count; ++i) {
-      const auto side = zmtp::curve_of_dialler(zmtp::keep(keys), *random);
+      const auto side = zmtp::curve_of_dialler(bus::internal::keep(keys), *random);
       held.push_back(connect());
       ASSERT_TRUE(held.back().send(zmtp_greeting(3, "CURVE") + side->begin()));
       std::string got;

@@ -178,18 +178,20 @@ std::size_t how_many() {
 
 class Hostile : public testing::TestWithParam<channel_case> {
  protected:
-  bus::hub_options options(std::string_view name, bus::zmtp_by encrypted) {
-    auto out = world_.options(name, ++creations_, encrypted);
+  bus::hub_options options(std::string_view name, bus::zmtp_by carrier) {
+    auto out = world_.options(name, ++creations_, carrier);
     out.limits.tick = 10min;  // which would hide a frame that lies unread while the loop sleeps
     out.security.cookie = std::string(strong_cookie);
-    out.security.plain_text_allowed = GetParam() ? plain_text::nowhere : plain_text::on_loopback;
+    out.security.plain_text_allowed = GetParam().encrypted ? plain_text::nowhere : plain_text::on_loopback;
     return out;
   }
   world world_{form::tcp};
   std::uint64_t creations_ = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(Endpoints, Hostile, testing::Values(channel_case(), pairing::direct, pairing::zeromq),
+INSTANTIATE_TEST_SUITE_P(Endpoints, Hostile,
+                         testing::ValuesIn({channel_case{false, pairing::direct}, channel_case{false, pairing::zeromq},
+                                            channel_case{true, pairing::direct}, channel_case{true, pairing::zeromq}}),
                          [](const auto& info) { return to_string(info.param); });
 
 TEST_P(Hostile, FloodsLeaveMemoryFlatAndTheNodeServes) {
@@ -201,7 +203,7 @@ TEST_P(Hostile, FloodsLeaveMemoryFlatAndTheNodeServes) {
 
   std::array<std::unique_ptr<stranger>, 2> strangers;
   for (unsigned i = 0; i < 2; ++i) {
-    strangers[i] = std::make_unique<stranger>(where.port, GetParam().has_value(), i + 1);
+    strangers[i] = std::make_unique<stranger>(where.port, GetParam().encrypted, i + 1);
   }
   duration slowest{};
   std::uint64_t asked = 0;

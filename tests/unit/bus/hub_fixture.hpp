@@ -176,23 +176,7 @@ struct test_node {
   }
 };
 
-enum class form { inproc, ipc, tcp, sim, curve, curve_zeromq, curve_direct_zeromq, curve_zeromq_direct };
-
-inline std::string to_string(form which) {
-  switch (which) {
-    case form::inproc: return "inproc";
-    case form::ipc: return "ipc";
-    case form::tcp: return "tcp";
-    case form::sim: return "sim";
-    case form::curve: return "curve";
-    case form::curve_zeromq: return "curve_zeromq";
-    case form::curve_direct_zeromq: return "curve_direct_accepts_zeromq";
-    case form::curve_zeromq_direct: return "curve_zeromq_accepts_direct";
-  }
-  return "";
-}
-
-// Who carries what is encrypted, on both sides or on either: named in the order acceptor, dialler.
+// Who carries the sockets, on both sides or on either: named in the order acceptor, dialler.
 enum class pairing { direct, zeromq, direct_zeromq, zeromq_direct };
 inline constexpr std::array pairings{pairing::direct, pairing::zeromq, pairing::direct_zeromq, pairing::zeromq_direct};
 
@@ -212,23 +196,49 @@ inline bus::zmtp_by dialler_of(pairing which) {
   return which == pairing::direct || which == pairing::zeromq_direct ? bus::zmtp_by::direct : bus::zmtp_by::zeromq;
 }
 
-// Plain text, or encrypted in each pairing.
-using channel_case = std::optional<pairing>;
-inline constexpr std::array<channel_case, 5> channel_cases{std::nullopt, pairing::direct, pairing::zeromq,
-                                                           pairing::direct_zeromq, pairing::zeromq_direct};
-inline std::string to_string(const channel_case& which) { return which ? to_string(*which) : "Plain"; }
-inline bus::zmtp_by acceptor_of(const channel_case& which) { return acceptor_of(which.value_or(pairing::direct)); }
-inline bus::zmtp_by dialler_of(const channel_case& which) { return dialler_of(which.value_or(pairing::direct)); }
-// The forms that are encrypted.
-inline channel_case pairing_of(form which) {
-  switch (which) {
-    case form::curve: return pairing::direct;
-    case form::curve_zeromq: return pairing::zeromq;
-    case form::curve_direct_zeromq: return pairing::direct_zeromq;
-    case form::curve_zeromq_direct: return pairing::zeromq_direct;
-    default: return std::nullopt;
-  }
+// What carries frames, and who carries it: each transport, and each pairing of those that speak ZMTP.
+struct form {
+  enum kind : std::uint8_t { inproc, sim, ipc, tcp, curve };
+  kind which;
+  pairing by = pairing::direct;
+
+  constexpr form(kind which, pairing by = pairing::direct) : which(which), by(by) {}
+  constexpr operator kind() const noexcept { return which; }
+};
+inline constexpr auto forms = [] {
+  std::array<form, 14> out{form::inproc, form::sim, form::ipc, form::ipc,   form::ipc,   form::ipc,   form::tcp,
+                           form::tcp,    form::tcp, form::tcp, form::curve, form::curve, form::curve, form::curve};
+  for (std::size_t i = 2; i < out.size(); ++i) out[i].by = pairings[(i - 2) % pairings.size()];
+  return out;
+}();
+
+// Those that are the same on both sides.
+inline constexpr std::array even_forms{form(form::inproc), form(form::sim),
+                                       form(form::ipc),    form(form::ipc, pairing::zeromq),
+                                       form(form::tcp),    form(form::tcp, pairing::zeromq),
+                                       form(form::curve),  form(form::curve, pairing::zeromq)};
+
+inline std::string to_string(const form& which) {
+  constexpr std::array names{"Inproc", "Sim", "Ipc", "Tcp", "Curve"};
+  const bool sockets = which != form::inproc && which != form::sim;
+  return names[which.which] + (sockets ? to_string(which.by) : std::string());
 }
+
+// A connection by tcp: plain text, or encrypted, in each pairing.
+struct channel_case {
+  bool encrypted;
+  pairing by;
+};
+inline constexpr auto channel_cases = [] {
+  std::array<channel_case, 2 * pairings.size()> out{};
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = {i >= pairings.size(), pairings[i % pairings.size()]};
+  return out;
+}();
+inline std::string to_string(const channel_case& which) {
+  return (which.encrypted ? "Encrypted" : "Plain") + to_string(which.by);
+}
+inline bus::zmtp_by acceptor_of(const channel_case& which) { return acceptor_of(which.by); }
+inline bus::zmtp_by dialler_of(const channel_case& which) { return dialler_of(which.by); }
 
 // One of the forms of the transport, so that one test runs over all. Where two carriers are mixed, the hubs "a@host"
 // and "c@host" have the acceptor's.
@@ -241,12 +251,12 @@ class world {
   }
 
   bus::hub_options options(std::string_view name, std::uint64_t creation = 1,
-                           std::optional<bus::zmtp_by> encrypted = std::nullopt) {
+                           std::optional<bus::zmtp_by> carrier = std::nullopt) {
     bus::hub_options out = options_for(name, creation);
     if (encrypts()) out.security.plain_text_allowed = plain_text::nowhere;
-    if (!encrypted) {
+    if (!carrier) {
       const bool accepts = name == "a@host" || name == "c@host";
-      encrypted = accepts ? acceptor_of(pairing_of(which_)) : dialler_of(pairing_of(which_));
+      carrier = accepts ? acceptor_of(which_.by) : dialler_of(which_.by);
     }
     switch (which_) {
       case form::inproc: out.transport = bus::inproc_transport(*loop_, network_); break;
@@ -254,7 +264,7 @@ class world {
         out.transport = simulator_->attach(std::string(name) + "/" + std::to_string(creation));
         out.random = simulator_->random();
         break;
-      default: out.transport = bus::zmtp_transport(*loop_, *encrypted).value();
+      default: out.transport = bus::zmtp_transport(*loop_, *carrier).value();
     }
     return out;
   }
@@ -268,6 +278,8 @@ class world {
       default: return "tcp://127.0.0.1:*";
     }
   }
+  // One at which nobody listens.
+  std::string dead_address() { return which_ == form::tcp || which_ == form::curve ? "tcp://127.0.0.1:1" : address(); }
   [[nodiscard]] bool until(const std::function<bool()>& done) {
     if (simulator_) return simulator_->run_until(done, std::chrono::seconds(300));
     return wait_until(done);
@@ -278,7 +290,7 @@ class world {
     else loop_->run([] {});
   }
   // Is what its hubs dial by tcp encrypted, by the keys of `good_cookie`?
-  [[nodiscard]] bool encrypts() const noexcept { return pairing_of(which_).has_value(); }
+  [[nodiscard]] bool encrypts() const noexcept { return which_ == form::curve; }
   bus::simulator* simulator() { return simulator_.get(); }
   bus::loop& loop() { return *loop_; }
 

@@ -17,9 +17,7 @@ class HubFlow : public testing::TestWithParam<form> {
   world world_{GetParam()};
 };
 
-INSTANTIATE_TEST_SUITE_P(Forms, HubFlow,
-                         testing::Values(form::inproc, form::ipc, form::tcp, form::sim, form::curve, form::curve_zeromq,
-                                         form::curve_direct_zeromq, form::curve_zeromq_direct),
+INSTANTIATE_TEST_SUITE_P(Forms, HubFlow, testing::ValuesIn(forms),
                          [](const auto& info) { return to_string(info.param); });
 
 TEST_P(HubFlow, ASlowConsumerBoundsTheSenderAndLosesNothing) {

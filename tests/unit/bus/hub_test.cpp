@@ -19,10 +19,7 @@ class Hub : public testing::TestWithParam<form> {
   world world_{GetParam()};
 };
 
-INSTANTIATE_TEST_SUITE_P(Forms, Hub,
-                         testing::Values(form::inproc, form::ipc, form::tcp, form::sim, form::curve, form::curve_zeromq,
-                                         form::curve_direct_zeromq, form::curve_zeromq_direct),
-                         [](const auto& info) { return to_string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Forms, Hub, testing::ValuesIn(forms), [](const auto& info) { return to_string(info.param); });
 
 TEST_P(Hub, ConnectsAndTellsBothSidesWhoTheOtherIs) {
   auto options = world_.options("a@host", 11);

@@ -23,10 +23,10 @@ bool has_v6() {
 
 class Origin : public testing::TestWithParam<channel_case> {
  protected:
-  bus::hub_options options(std::string_view name, bus::zmtp_by encrypted) {
-    auto out = world_.options(name, 1, encrypted);
+  bus::hub_options options(std::string_view name, bus::zmtp_by carrier) {
+    auto out = world_.options(name, 1, carrier);
     out.security.cookie = std::string(strong_cookie);
-    out.security.plain_text_allowed = GetParam() ? plain_text::nowhere : plain_text::anywhere;
+    out.security.plain_text_allowed = GetParam().encrypted ? plain_text::nowhere : plain_text::anywhere;
     return out;
   }
   // What the acceptor knows of who dialled `at`, and what the dialler knows.
@@ -50,7 +50,7 @@ class Origin : public testing::TestWithParam<channel_case> {
     EXPECT_EQ(seen.from->host, host);
     EXPECT_NE(seen.from->port, 0);
     EXPECT_NE(seen.from->port, at.port);
-    EXPECT_EQ(seen.encrypted, GetParam().has_value());
+    EXPECT_EQ(seen.encrypted, GetParam().encrypted);
     for (const auto& one : diallers_) {
       for (const auto& other : one->events.ups()) EXPECT_FALSE(other.from) << "it dialled";
     }

@@ -50,7 +50,7 @@ class raw_zmtp {
   raw_zmtp(tcp_socket socket, const bus::channel_keys& keys)
       : socket_(std::move(socket)),
         random_(system_random()),
-        curve_(bus::internal::zmtp::curve_of_dialler(bus::internal::zmtp::keep(keys), *random_)) {}
+        curve_(bus::internal::zmtp::curve_of_dialler(bus::internal::keep(keys), *random_)) {}
 
   static raw_zmtp over(const bus::endpoint& where) {
     if (where.kind == bus::endpoint::scheme::tcp) {

@@ -59,10 +59,10 @@ class Names : public testing::TestWithParam<channel_case> {
  protected:
   bus::hub_options listening(std::string_view name) { return options(name, acceptor_of(GetParam())); }
   bus::hub_options dialling(std::string_view name) { return options(name, dialler_of(GetParam())); }
-  bus::hub_options options(std::string_view name, bus::zmtp_by encrypted) {
-    auto out = world_.options(name, 1, encrypted);
+  bus::hub_options options(std::string_view name, bus::zmtp_by carrier) {
+    auto out = world_.options(name, 1, carrier);
     out.security.cookie = "a7b2c6d3e5f4g2h3i4j5k6l7m2n3o4p5";
-    out.security.plain_text_allowed = GetParam() ? plain_text::nowhere : plain_text::anywhere;
+    out.security.plain_text_allowed = GetParam().encrypted ? plain_text::nowhere : plain_text::anywhere;
     return out;
   }
   world world_{form::tcp};
@@ -83,7 +83,7 @@ TEST_P(Names, HoldUpTheirOwnDialAlone) {
   where.host = "alive.test";
   b.hub->dial(where);
   ASSERT_TRUE(world_.until([&] { return b.events.first() != 0; }));
-  EXPECT_EQ(b.events.ups()[0].encrypted, GetParam().has_value());
+  EXPECT_EQ(b.events.ups()[0].encrypted, GetParam().encrypted);
   ASSERT_TRUE(world_.until([&] { return b.events.failed().size() == 1; }));  // its own deadline
   endpoint unknown = where;
   unknown.host = "nobody.test";

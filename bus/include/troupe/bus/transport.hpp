@@ -19,7 +19,9 @@
 
 namespace troupe::bus {
 
-using pipe_id = std::uint64_t;  // never reused by its transport
+// One pipe of one transport: a number that says nothing else, and is never given again. It means nothing to another
+// transport. 0 is none.
+using pipe_id = std::uint64_t;
 
 // The Curve25519 key pairs of encrypted pipes. All members of a cluster have both, from their cookie (PROTOCOL.md).
 using channel_key = std::array<std::byte, 32>;
@@ -112,12 +114,13 @@ class transport {
   virtual void stop() = 0;
 };
 
-// Who carries encrypted tcp: sockets of ours, as all else, or libzmq. Both speak ZMTP and CURVE, to each other too.
+// Who carries all pipes of a transport: sockets of ours, or libzmq. Both speak ZMTP and CURVE, to each other too. What
+// libzmq cannot do as ours does: bus/README.md.
 enum class zmtp_by : std::uint8_t { direct, zeromq };
 
 // ZeroMQ's protocol over ipc and tcp; `on` must come from make_loop. `io_threads` are libzmq's own, shared by all
-// transports of the loop: what the first of them asks for holds. With `direct` there are none.
-[[nodiscard]] result<std::unique_ptr<transport>> zmtp_transport(loop& on, zmtp_by encrypted = zmtp_by::direct,
+// transports of the loop: what the first of them asks for holds. With `direct` there are none, nor a context of libzmq.
+[[nodiscard]] result<std::unique_ptr<transport>> zmtp_transport(loop& on, zmtp_by carrier = zmtp_by::direct,
                                                                 unsigned io_threads = 1);
 
 // Queues between the hubs of one OS process. The network is what joins them: names are unique in it. Thread-safe.

@@ -1,4 +1,5 @@
-// What only the real libzmq can get wrong: peers that are killed, strangers under another's id, edges that are eaten.
+// What a transport of sockets can get wrong, and libzmq more than others: peers that are killed, strangers under
+// another's id, edges that are eaten.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,18 +17,23 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// This very program plays the peer that dies: see ProgramZmqPeer below.
+// This very program plays the peer that dies: see ProgramPeer below.
 std::string own_path() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
-constexpr const char* address_variable = "TROUPE_TEST_ZMQ_PEER";
+constexpr const char* address_variable = "TROUPE_TEST_PEER_ADDRESS";
+constexpr const char* channel_variable = "TROUPE_TEST_PEER_CHANNEL";
+constexpr const char* carrier_variable = "TROUPE_TEST_PEER_CARRIER";
 
 // Not a test by itself (suites named Program… are not registered): run in a child, it dials and sends numbered frames
 // until it is killed.
-TEST(ProgramZmqPeer, SendsUntilItIsKilled) {
+TEST(ProgramPeer, SendsUntilItIsKilled) {
   const char* address = std::getenv(address_variable);
   if (address == nullptr) GTEST_SKIP() << "only run by KilledPeer";
   world here(form::ipc);
-  auto options = here.options("child@host", static_cast<std::uint64_t>(::getpid()));
-  options.security.plain_text_allowed = plain_text::nowhere;  // that is: encrypted, where the address is of tcp
+  const auto carrier =
+      std::getenv(carrier_variable) == to_string(pairing::zeromq) ? bus::zmtp_by::zeromq : bus::zmtp_by::direct;
+  auto options = here.options("child@host", static_cast<std::uint64_t>(::getpid()), carrier);
+  if (std::getenv(channel_variable) == std::string_view("encrypted"))
+    options.security.plain_text_allowed = plain_text::nowhere;
   test_node child(std::move(options));
   child.hub->dial(bus::endpoint::parse(address).value());
   ASSERT_TRUE(here.until([&] { return child.events.first() != 0; }));
@@ -70,9 +76,20 @@ std::size_t last_taken(const std::string& out) {
   return at == std::string::npos ? 0 : std::stoul(out.substr(at + 5));
 }
 
-TEST(KilledPeer, AllThatHadArrivedComesBeforeTheDown) {
+// By who carries it, on both sides.
+class Carried : public testing::TestWithParam<pairing> {};
+class KilledPeer : public Carried {};
+class Stranger : public Carried {};
+class SocketLoop : public Carried {};
+const auto alone = testing::Values(pairing::direct, pairing::zeromq);
+const auto name_of = [](const testing::TestParamInfo<pairing>& info) { return to_string(info.param); };
+INSTANTIATE_TEST_SUITE_P(By, KilledPeer, alone, name_of);
+INSTANTIATE_TEST_SUITE_P(By, Stranger, alone, name_of);
+INSTANTIATE_TEST_SUITE_P(By, SocketLoop, alone, name_of);
+
+TEST_P(KilledPeer, AllThatHadArrivedComesBeforeTheDown) {
   for (const char* kill_at : {"took 100\n", "took 300\n", "took 500\n", "took 600\n"}) {
-    world here(form::ipc);
+    world here({form::ipc, GetParam()});
     auto options = here.options("a@host");
     options.limits.credit_bytes = 16u << 20;  // for all of its frames
     test_node a(std::move(options));
@@ -110,31 +127,31 @@ TEST(KilledPeer, AllThatHadArrivedComesBeforeTheDown) {
   }
 }
 
-// `by`: who carries what the acceptor gets, where it is encrypted; the peer is ours.
-void expect_found_soon(form which, bus::zmtp_by by = bus::zmtp_by::direct) {
+void expect_found_soon(const form& which) {
   world here(which);
-  auto options = here.options("a@host", 1, by);
-  options.security.plain_text_allowed = plain_text::nowhere;
-  test_node a(std::move(options));
+  test_node a(here.options("a@host"));
   a.events.on_frame = [&, told = false](bus::connection_id id, std::span<const std::byte>) mutable {
     if (!std::exchange(told, true)) static_cast<void>(a.hub->send(id, bytes_of("go on")));
   };
   const auto where = a.listen(here.address());
-  program child({own_path(), "--gtest_filter=ProgramZmqPeer.*"}, {.environment = {{address_variable, where.text()}}});
+  program child({own_path(), "--gtest_filter=ProgramPeer.*"},
+                {.environment = {{address_variable, where.text()},
+                                 {channel_variable, here.encrypts() ? "encrypted" : "plain"},
+                                 {carrier_variable, to_string(which.by)}}});
   ASSERT_TRUE(child.wait_output("SENT"));
   const auto before = std::chrono::steady_clock::now();
   child.signal(SIGKILL);
   ASSERT_TRUE(here.until([&] { return !a.events.downs().empty(); }));
   // A tick would take a minute; generous for a loaded machine.
   EXPECT_LT(std::chrono::steady_clock::now() - before, 5s);
-  EXPECT_EQ(a.events.ups().at(0).encrypted, which == form::tcp);
+  EXPECT_EQ(a.events.ups().at(0).encrypted, here.encrypts());
 }
 
-TEST(KilledPeer, IsFoundWithinMilliseconds) { expect_found_soon(form::ipc); }
+TEST_P(KilledPeer, IsFoundWithinMilliseconds) { expect_found_soon({form::ipc, GetParam()}); }
 
-TEST(KilledPeer, IsFoundAsSoonWhenItsFramesAreEncrypted) { expect_found_soon(form::tcp); }
+TEST_P(KilledPeer, IsFoundAsSoonByTcp) { expect_found_soon({form::tcp, GetParam()}); }
 
-TEST(KilledPeer, IsFoundAsSoonWhenLibzmqDecryptsThem) { expect_found_soon(form::tcp, bus::zmtp_by::zeromq); }
+TEST_P(KilledPeer, IsFoundAsSoonWhenItsFramesAreEncrypted) { expect_found_soon({form::curve, GetParam()}); }
 
 // A plain client of libzmq, as a stranger writes one.
 class stranger {
@@ -169,9 +186,9 @@ TEST(Listen, OnLocalhostIsOnLoopback) {
   EXPECT_TRUE(here.until([&] { return b.events.first() != 0; }));
 }
 
-TEST(Stranger, UnderAGuessedRoutingIdAbortsNobody) {
+TEST_P(Stranger, UnderAGuessedRoutingIdAbortsNobody) {
   // libzmq numbers a ROUTER's peers from rand(), which nobody seeds: 00 6b8b4567 is the first of every program.
-  world here(form::tcp);
+  world here({form::tcp, GetParam()});
   test_node a(here.options("a@host"));
   const auto where = a.listen(here.address());
   const std::string first("\0\x6b\x8b\x45\x67", 5);
@@ -189,8 +206,8 @@ TEST(Stranger, UnderAGuessedRoutingIdAbortsNobody) {
   EXPECT_TRUE(here.until([&] { return b.events.first() != 0; }));
 }
 
-TEST(Stranger, WithPartsFloodsAndOversizeHarmsNobody) {
-  world here(form::tcp);
+TEST_P(Stranger, WithPartsFloodsAndOversizeHarmsNobody) {
+  world here({form::tcp, GetParam()});
   auto options = here.options("a@host");
   options.limits.frame_bytes = 4096;
   test_node a(std::move(options));
@@ -212,9 +229,9 @@ TEST(Stranger, WithPartsFloodsAndOversizeHarmsNobody) {
   EXPECT_TRUE(a.events.downs().empty());
 }
 
-TEST(ZmqLoop, EchoesNeverStall) {
+TEST_P(SocketLoop, EchoesNeverStall) {
   // Random sends and reads: an edge of ZMQ_FD that a send has eaten would stop this for ever.
-  world here(form::ipc);
+  world here({form::ipc, GetParam()});
   test_node a(here.options("a@host"));
   test_node b(here.options("b@host"));
   constexpr std::size_t rounds = 20'000;
@@ -236,8 +253,8 @@ TEST(ZmqLoop, EchoesNeverStall) {
   ASSERT_TRUE(here.until([&] { return b.events.frame_count() == sent; }));
 }
 
-TEST(ZmqLoop, ManyHubsShareOneLoop) {
-  world here(form::ipc);
+TEST_P(SocketLoop, ManyHubsShareOneLoop) {
+  world here({form::ipc, GetParam()});
   test_node centre(here.options("centre@host"));
   const auto where = centre.listen(here.address());
   std::vector<std::unique_ptr<test_node>> others;
