@@ -43,9 +43,7 @@ bool accepted_pipes::read_router() {
       if (router_->socket.receive(body) != zmq_outcome::done) break;
       if (++parts == 1) fd = body.source_fd();
     }
-    const auto id = route.data();
-    const std::string_view key(reinterpret_cast<const char*>(id.data()), id.size());
-    if (parts == 1) take(key, fd, body);
+    if (parts == 1) take(route.text(), fd, body);
     else with_.events.noise("stranger", "a message of several parts");
     if (!router_->socket) return false;  // stopped by what it read
   }

@@ -32,7 +32,7 @@ constexpr int wanted_events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_
 result<zmq_socket_handle> make_router(const std::shared_ptr<zmq_context>& context, random_source& random) {
   std::array<char, 128> state{};
   char* before = initstate(static_cast<unsigned>(random.next()), state.data(), state.size());
-  auto router = zmq_socket_handle::open(context, ZMQ_ROUTER);
+  auto router = zmq_socket_handle::open(context, zmq::socket_type::router);
   if (before != nullptr) setstate(before);
   return router;
 }
@@ -99,10 +99,11 @@ result<void> accepted_pipes::open() {
 result<void> accepted_pipes::set_up(zmq_socket_handle& router) {
   const int mark = static_cast<int>(std::min<std::size_t>(with_.settings.frames_under_way, 1u << 24));
   const int silence = milliseconds_of(with_.settings.silence);
-  if (!router.set(ZMQ_LINGER, linger_ms) || !router.set(ZMQ_ROUTER_MANDATORY, 1) || !router.set(ZMQ_SNDHWM, 0) ||
-      !router.set(ZMQ_RCVHWM, mark) || !router.set(ZMQ_HANDSHAKE_IVL, 5000) ||
-      !router.set64(ZMQ_MAXMSGSIZE, with_.longest_frame(is_encrypted())) || !router.set(ZMQ_HEARTBEAT_IVL, silence) ||
-      !router.set(ZMQ_HEARTBEAT_TIMEOUT, std::max(silence / 2, 1))) {
+  namespace option = zmq::sockopt;
+  if (!router.set(option::linger, linger_ms) || !router.set(option::router_mandatory, true) ||
+      !router.set(option::sndhwm, 0) || !router.set(option::rcvhwm, mark) || !router.set(option::handshake_ivl, 5000) ||
+      !router.set(option::maxmsgsize, with_.longest_frame(is_encrypted())) ||
+      !router.set(option::heartbeat_ivl, silence) || !router.set(option::heartbeat_timeout, std::max(silence / 2, 1))) {
     return zmq_failure(errc::io, "a ROUTER cannot be set up");
   }
   return keys_ ? encrypt(router) : result<void>();
@@ -114,8 +115,9 @@ result<void> accepted_pipes::encrypt(zmq_socket_handle& router) {
   zap_ = std::move(*zap);
   mark_ = generate_cookie(*with_.settings.random);
   domain_ = zap_->admit(keys_->dialler_public, mark_);
-  if (router.set(ZMQ_CURVE_SERVER, 1) && router.set_bytes(ZMQ_CURVE_SECRETKEY, keys_->acceptor_secret) &&
-      router.set_bytes(ZMQ_ZAP_DOMAIN, std::as_bytes(std::span(domain_)))) {
+  if (router.set(zmq::sockopt::curve_server, true) &&
+      router.set_key(zmq::sockopt::curve_secretkey, keys_->acceptor_secret) &&
+      router.set(zmq::sockopt::zap_domain, domain_)) {
     return {};
   }
   return zmq_failure(errc::io, "a ROUTER cannot be encrypted");
@@ -141,7 +143,8 @@ result<void> accepted_pipes::bind() {
   if (!is_ipc) ::listen(also_.get(), std::clamp(count_descriptors().spare / 2, 16, 1024));
   // libzmq gets the socket that listens, and closes it.
   zmq_socket_handle& router = router_->socket;
-  if (!router.set(ZMQ_USE_FD, socket->socket.get())) return zmq_failure(errc::io, "a ROUTER cannot be set up");
+  if (!router.set(zmq::sockopt::use_fd, socket->socket.get()))
+    return zmq_failure(errc::io, "a ROUTER cannot be set up");
   if (auto bound = router.bind((is_ipc ? where_ : literal(where_, at)).text()); !bound) return bound;
   static_cast<void>(socket->socket.release());
   if (!is_ipc) with_.reserve.fill();

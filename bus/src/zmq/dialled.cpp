@@ -86,18 +86,20 @@ class dialled_pipe final : public watched {
         monitor_(*this) {}
 
   result<void> open() {
-    auto made = zmq_socket_handle::open(owner_.with_.context, ZMQ_DEALER);
+    auto made = zmq_socket_handle::open(owner_.with_.context, zmq::socket_type::dealer);
     if (!made) return made.error();
     socket = std::move(*made);
     const std::int64_t longest = owner_.with_.longest_frame(keys_ != nullptr);
-    const bool set = socket.set(ZMQ_LINGER, linger_ms) && socket.set(ZMQ_SNDHWM, 0) && socket.set(ZMQ_RCVHWM, 0) &&
-                     socket.set(ZMQ_RECONNECT_IVL, never_reconnect_ms) && socket.set(ZMQ_IMMEDIATE, 0) &&
-                     socket.set(ZMQ_CONNECT_TIMEOUT, patience_ms_) && socket.set(ZMQ_HANDSHAKE_IVL, 5000) &&
-                     socket.set64(ZMQ_MAXMSGSIZE, longest) && socket.set(ZMQ_IPV6, needs_ipv6(where_) ? 1 : 0);
+    namespace option = zmq::sockopt;
+    const bool set = socket.set(option::linger, linger_ms) && socket.set(option::sndhwm, 0) &&
+                     socket.set(option::rcvhwm, 0) && socket.set(option::reconnect_ivl, never_reconnect_ms) &&
+                     socket.set(option::immediate, false) && socket.set(option::connect_timeout, patience_ms_) &&
+                     socket.set(option::handshake_ivl, 5000) && socket.set(option::maxmsgsize, longest) &&
+                     socket.set(option::ipv6, needs_ipv6(where_));
     if (!set) return zmq_failure(errc::io, "a DEALER cannot be set up");
-    if (keys_ && (!socket.set_bytes(ZMQ_CURVE_SERVERKEY, keys_->acceptor_public) ||
-                  !socket.set_bytes(ZMQ_CURVE_PUBLICKEY, keys_->dialler_public) ||
-                  !socket.set_bytes(ZMQ_CURVE_SECRETKEY, keys_->dialler_secret))) {
+    if (keys_ && (!socket.set_key(option::curve_serverkey, keys_->acceptor_public) ||
+                  !socket.set_key(option::curve_publickey, keys_->dialler_public) ||
+                  !socket.set_key(option::curve_secretkey, keys_->dialler_secret))) {
       return zmq_failure(errc::unsupported, "a DEALER cannot be encrypted");
     }
     auto events = socket.monitor(wanted_events);

@@ -1,7 +1,6 @@
 #include "zmq/greeting.hpp"
 
 #include <array>
-#include <cstring>
 
 namespace troupe::bus::internal {
 namespace {
@@ -18,13 +17,6 @@ greeting_probe::answer understood(std::string_view greeting) {
   if (zmtp && name == std::string("CURVE") + std::string(15, '\0')) return greeting_probe::answer::curve;
   if (zmtp && name == std::string("NULL") + std::string(16, '\0')) return greeting_probe::answer::plain;
   return greeting_probe::answer::other;
-}
-
-bool put(zmq_socket_handle& socket, std::string_view data, bool more) {
-  zmq_message message;
-  if (!message.resize(data.size())) return false;
-  if (!data.empty()) std::memcpy(message.data().data(), data.data(), data.size());
-  return socket.send(message, more) == zmq_outcome::done;
 }
 
 }  // namespace
@@ -51,11 +43,11 @@ greeting_probe::greeting_probe(watch_list& list, std::function<void(answer)> don
 greeting_probe::~greeting_probe() { shut(); }
 
 result<void> greeting_probe::open(const std::shared_ptr<zmq_context>& context, const endpoint& where, bool ipv6) {
-  auto made = zmq_socket_handle::open(context, ZMQ_STREAM);
+  auto made = zmq_socket_handle::open(context, zmq::socket_type::stream);
   if (!made) return made.error();
   socket = std::move(*made);
-  const bool set = socket.set(ZMQ_LINGER, 0) && socket.set(ZMQ_RECONNECT_IVL, never_reconnect_ms) &&
-                   socket.set(ZMQ_CONNECT_TIMEOUT, 3000) && socket.set(ZMQ_IPV6, ipv6 ? 1 : 0);
+  const bool set = socket.set(zmq::sockopt::linger, 0) && socket.set(zmq::sockopt::reconnect_ivl, never_reconnect_ms) &&
+                   socket.set(zmq::sockopt::connect_timeout, 3000) && socket.set(zmq::sockopt::ipv6, ipv6);
   if (!set) return zmq_failure(errc::io, "a STREAM cannot be set up");
   auto events = socket.monitor(ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED);
   if (!events) return events.error();
@@ -82,11 +74,10 @@ bool greeting_probe::read() {
   zmq_message bytes;
   while (done_ && socket.receive(route) == zmq_outcome::done) {
     if (!route.more() || socket.receive(bytes) != zmq_outcome::done) break;
-    const auto id = route.data();
-    const auto data = bytes.data();
+    const std::string_view data = bytes.text();
     if (data.empty() && greeted_) finish(answer::other);
-    else if (data.empty()) greet({reinterpret_cast<const char*>(id.data()), id.size()});
-    else got_.append(reinterpret_cast<const char*>(data.data()), data.size());
+    else if (data.empty()) greet(route.text());
+    else got_.append(data);
     if (got_.size() >= mechanism_at + mechanism_bytes || (!got_.empty() && got_[0] != '\xff')) {
       finish(got_[0] == '\xff' ? understood(got_) : answer::other);
     }
@@ -98,7 +89,7 @@ void greeting_probe::greet(std::string_view route) {
   greeted_ = true;
   list_.sent_on(*this);
   const std::string_view data(reinterpret_cast<const char*>(opening.data()), opening.size());
-  if (!put(socket, route, true) || !put(socket, data, false)) finish(answer::nobody);
+  if (!socket.send(route, true) || !socket.send(data, false)) finish(answer::nobody);
 }
 
 void greeting_probe::finish(answer what) {

@@ -1,7 +1,6 @@
 #include "zmq/socket.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -14,46 +13,48 @@ error zmq_failure(errc code, std::string_view what) {
   return error(code, std::string(what) + ": " + zmq_strerror(zmq_errno()));
 }
 
-result<std::shared_ptr<zmq_context>> zmq_context::make(const loop& on, unsigned io_threads) {
-  int major = 0;
-  int minor = 0;
-  int patch = 0;
-  zmq_version(&major, &minor, &patch);
+result<std::shared_ptr<zmq_context>> zmq_context::make(const loop& on, unsigned io_threads) try {
+  const auto [major, minor, patch] = zmq::version();
   if (major * 10000 + minor * 100 + patch < 40303) {
     return error(errc::unsupported, "libzmq older than 4.3.3 lets strangers crash a node");
   }
-  void* raw = zmq_ctx_new();
-  if (raw == nullptr) return zmq_failure(errc::system_limit, "no ZeroMQ context");
-  zmq_ctx_set(raw, ZMQ_BLOCKY, 0);
-  zmq_ctx_set(raw, ZMQ_IO_THREADS, static_cast<int>(std::clamp(io_threads, 1u, 16u)));
-  zmq_ctx_set(raw, ZMQ_MAX_SOCKETS, std::min(8192, zmq_ctx_get(raw, ZMQ_SOCKET_LIMIT)));  // three a dialled peer
-  return std::shared_ptr<zmq_context>(new zmq_context(on, raw));
+  auto made = std::make_unique<zmq::context_t>();
+  made->set(zmq::ctxopt::blocky, 0);
+  made->set(zmq::ctxopt::io_threads, static_cast<int>(std::clamp(io_threads, 1u, 16u)));
+  // Three a dialled peer.
+  made->set(zmq::ctxopt::max_sockets, std::min(8192, made->get(zmq::ctxopt::socket_limit)));
+  return std::shared_ptr<zmq_context>(new zmq_context(on, std::move(made)));
+} catch (const zmq::error_t&) {
+  return zmq_failure(errc::system_limit, "no ZeroMQ context");
 }
 
 zmq_context::~zmq_context() {
-  zmq_ctx_shutdown(context_);
-  if (open_ != 0) return;
-  while (zmq_ctx_term(context_) != 0 && zmq_errno() == EINTR) {
-  }
+  context_->shutdown();
+  if (open_ != 0) static_cast<void>(context_.release());
 }
 
-result<zmq_socket_handle> zmq_socket_handle::open(std::shared_ptr<zmq_context> context, int type) {
+bool zmq_message::resize(std::size_t size) noexcept try {
+  message_ = zmq::message_t(size);
+  return true;
+} catch (const zmq::error_t&) {
+  return false;
+}
+
+result<zmq_socket_handle> zmq_socket_handle::open(std::shared_ptr<zmq_context> context, zmq::socket_type type) try {
   zmq_socket_handle out;
-  out.socket_ = zmq_socket(context->raw(), type);
-  if (out.socket_ == nullptr) return zmq_failure(errc::system_limit, "no ZeroMQ socket");
+  out.socket_ = zmq::socket_t(context->get(), type);
   out.context_ = std::move(context);
   out.context_->opened();
   return out;
+} catch (const zmq::error_t&) {
+  return zmq_failure(errc::system_limit, "no ZeroMQ socket");
 }
-
-zmq_socket_handle::zmq_socket_handle(zmq_socket_handle&& other) noexcept
-    : context_(std::move(other.context_)), socket_(std::exchange(other.socket_, nullptr)) {}
 
 zmq_socket_handle& zmq_socket_handle::operator=(zmq_socket_handle&& other) noexcept {
   if (this != &other) {
     close();
     context_ = std::move(other.context_);
-    socket_ = std::exchange(other.socket_, nullptr);
+    socket_ = std::move(other.socket_);
   }
   return *this;
 }
@@ -63,54 +64,36 @@ void zmq_socket_handle::check_thread() const {
 }
 
 void zmq_socket_handle::close() {
-  if (socket_ == nullptr) return;
+  if (!*this) return;
   check_thread();
-  zmq_close(std::exchange(socket_, nullptr));
+  socket_.close();
   context_->closed();
   context_.reset();
 }
 
-bool zmq_socket_handle::set_bytes(int option, std::span<const std::byte> data) {
-  check_thread();
-  return zmq_setsockopt(socket_, option, data.data(), data.size()) == 0;
-}
-
-bool zmq_socket_handle::set(int option, int number) {
-  check_thread();
-  return zmq_setsockopt(socket_, option, &number, sizeof number) == 0;
-}
-
-bool zmq_socket_handle::set64(int option, std::int64_t number) {
-  check_thread();
-  return zmq_setsockopt(socket_, option, &number, sizeof number) == 0;
-}
-
-int zmq_socket_handle::fd() const {
-  int out = -1;
-  std::size_t size = sizeof out;
-  return zmq_getsockopt(socket_, ZMQ_FD, &out, &size) == 0 ? out : -1;
+int zmq_socket_handle::fd() const try { return socket_.get(zmq::sockopt::fd); } catch (const zmq::error_t&) {
+  return -1;
 }
 
 bool zmq_socket_handle::readable() const {
   check_thread();
   int events = 0;
   std::size_t size = sizeof events;
-  while (zmq_getsockopt(socket_, ZMQ_EVENTS, &events, &size) != 0) {
+  while (zmq_getsockopt(socket_.handle(), ZMQ_EVENTS, &events, &size) != 0) {
     if (zmq_errno() != EINTR) return false;
   }
   return (events & ZMQ_POLLIN) != 0;
 }
 
-std::string zmq_socket_handle::last_endpoint() const {
-  std::array<char, 512> text{};
-  std::size_t size = text.size();
-  if (zmq_getsockopt(socket_, ZMQ_LAST_ENDPOINT, text.data(), &size) != 0 || size == 0) return {};
-  return std::string(text.data(), size - 1);
+std::string zmq_socket_handle::last_endpoint() const try {
+  return socket_.get(zmq::sockopt::last_endpoint);
+} catch (const zmq::error_t&) {
+  return {};
 }
 
 result<void> zmq_socket_handle::bind(const std::string& address) {
   check_thread();
-  while (zmq_bind(socket_, address.c_str()) != 0) {
+  while (zmq_bind(socket_.handle(), address.c_str()) != 0) {
     if (zmq_errno() != EINTR) return zmq_failure(errc::io, "cannot listen at " + address);
   }
   return {};
@@ -118,7 +101,7 @@ result<void> zmq_socket_handle::bind(const std::string& address) {
 
 result<void> zmq_socket_handle::unbind(const std::string& address) {
   check_thread();
-  while (zmq_unbind(socket_, address.c_str()) != 0) {
+  while (zmq_unbind(socket_.handle(), address.c_str()) != 0) {
     if (zmq_errno() != EINTR) return zmq_failure(errc::io, "cannot stop listening at " + address);
   }
   return {};
@@ -126,7 +109,7 @@ result<void> zmq_socket_handle::unbind(const std::string& address) {
 
 result<void> zmq_socket_handle::connect(const std::string& address) {
   check_thread();
-  while (zmq_connect(socket_, address.c_str()) != 0) {
+  while (zmq_connect(socket_.handle(), address.c_str()) != 0) {
     if (zmq_errno() != EINTR) return zmq_failure(errc::noconnection, "cannot dial " + address);
   }
   return {};
@@ -134,7 +117,7 @@ result<void> zmq_socket_handle::connect(const std::string& address) {
 
 zmq_outcome zmq_socket_handle::send(zmq_message& message, bool more) {
   check_thread();
-  while (zmq_msg_send(message.raw(), socket_, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0) {
+  while (zmq_msg_send(message.handle(), socket_.handle(), ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0) {
     switch (zmq_errno()) {
       case EINTR: continue;
       case EAGAIN: return zmq_outcome::again;
@@ -145,9 +128,16 @@ zmq_outcome zmq_socket_handle::send(zmq_message& message, bool more) {
   return zmq_outcome::done;
 }
 
+bool zmq_socket_handle::send(std::string_view bytes, bool more) {
+  zmq_message message;
+  if (!message.resize(bytes.size())) return false;
+  std::ranges::copy(std::as_bytes(std::span(bytes)), message.data().begin());
+  return send(message, more) == zmq_outcome::done;
+}
+
 zmq_outcome zmq_socket_handle::receive(zmq_message& message) {
   check_thread();
-  while (zmq_msg_recv(message.raw(), socket_, ZMQ_DONTWAIT) < 0) {
+  while (zmq_msg_recv(message.handle(), socket_.handle(), ZMQ_DONTWAIT) < 0) {
     switch (zmq_errno()) {
       case EINTR: continue;
       case EAGAIN: return zmq_outcome::again;
@@ -160,9 +150,9 @@ zmq_outcome zmq_socket_handle::receive(zmq_message& message) {
 result<zmq_socket_handle> zmq_socket_handle::monitor(int events) {
   check_thread();
   const std::string name = context_->next_monitor_name();
-  auto pair = open(context_, ZMQ_PAIR);
+  auto pair = open(context_, zmq::socket_type::pair);
   if (!pair) return pair;
-  if (!pair->set(ZMQ_LINGER, 0) || zmq_socket_monitor(socket_, name.c_str(), events) != 0) {
+  if (!pair->set(zmq::sockopt::linger, 0) || zmq_socket_monitor(socket_.handle(), name.c_str(), events) != 0) {
     return zmq_failure(errc::system_limit, "no monitor");
   }
   if (auto joined = pair->connect(name); !joined) {
@@ -173,7 +163,7 @@ result<zmq_socket_handle> zmq_socket_handle::monitor(int events) {
 }
 
 void zmq_socket_handle::stop_monitor() {
-  if (socket_ != nullptr) zmq_socket_monitor(socket_, nullptr, 0);
+  if (*this) zmq_socket_monitor(socket_.handle(), nullptr, 0);
 }
 
 bool next_event(zmq_socket_handle& monitor, zmq_event& out) {
@@ -192,8 +182,7 @@ bool next_event(zmq_socket_handle& monitor, zmq_event& out) {
     zmq_message part;
     if (monitor.receive(part) != zmq_outcome::done) break;
     more = part.more();
-    const auto text = part.data();
-    out.address.assign(reinterpret_cast<const char*>(text.data()), text.size());
+    out.address = part.text();
   }
   return true;
 }

@@ -1,6 +1,11 @@
 #pragma once
-// libzmq behind a thin wrapper: typed options, no exceptions, one part at a time. Only bus/src/zmq includes zmq.h.
-#include <zmq.h>
+// libzmq, through cppzmq, behind a thin wrapper: no exceptions, one part at a time. Only this file includes <zmq.hpp>.
+//
+// cppzmq throws on whatever is no success, EAGAIN alone excepted. In setting up, that is translated here (`socket.cpp`,
+// `set`). What happens while frames flow is no exception: EHOSTUNREACH is how a ROUTER says that a peer is gone, EINTR
+// comes at any time, a property that a peer's connection lacks is its sender's choice. So sending, receiving, asking
+// for events and for properties go by the handles, and so do bind and connect, which are repeated after EINTR.
+#include <zmq.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -29,7 +34,7 @@ class zmq_context {
   zmq_context(const zmq_context&) = delete;
   zmq_context& operator=(const zmq_context&) = delete;
 
-  [[nodiscard]] void* raw() const noexcept { return context_; }
+  [[nodiscard]] zmq::context_t& get() noexcept { return *context_; }
   [[nodiscard]] const loop& on() const noexcept { return on_; }
   [[nodiscard]] std::string next_monitor_name() { return "inproc://troupe-monitor-" + std::to_string(++monitors_); }
 
@@ -39,9 +44,9 @@ class zmq_context {
   void closed() noexcept { --open_; }
 
  private:
-  zmq_context(const loop& on, void* context) : on_(on), context_(context) {}
+  zmq_context(const loop& on, std::unique_ptr<zmq::context_t> context) : on_(on), context_(std::move(context)) {}
   const loop& on_;
-  void* context_;
+  std::unique_ptr<zmq::context_t> context_;
   std::size_t open_ = 0;  // all sockets of a context live on one loop
   std::uint64_t monitors_ = 0;
   std::weak_ptr<zap_handler> zap_;
@@ -49,38 +54,31 @@ class zmq_context {
 
 class zmq_message {
  public:
-  zmq_message() noexcept { zmq_msg_init(&message_); }
-  ~zmq_message() { zmq_msg_close(&message_); }
-  zmq_message(const zmq_message&) = delete;
-  zmq_message& operator=(const zmq_message&) = delete;
-
-  // Room for `size` bytes; what it held before is gone.
-  [[nodiscard]] bool resize(std::size_t size) noexcept {
-    zmq_msg_close(&message_);
-    if (zmq_msg_init_size(&message_, size) == 0) return true;
-    zmq_msg_init(&message_);
-    return false;
-  }
+  // Room for `size` bytes; what it held before is gone. False when there is no memory.
+  [[nodiscard]] bool resize(std::size_t size) noexcept;
   [[nodiscard]] std::span<std::byte> data() noexcept {
-    return {static_cast<std::byte*>(zmq_msg_data(&message_)), zmq_msg_size(&message_)};
+    return {static_cast<std::byte*>(message_.data()), message_.size()};
   }
-  [[nodiscard]] bool more() const noexcept { return zmq_msg_more(&message_) != 0; }
+  [[nodiscard]] std::string_view text() noexcept {
+    return {static_cast<const char*>(message_.data()), message_.size()};
+  }
+  [[nodiscard]] bool more() const noexcept { return message_.more(); }
   // The descriptor it came in by, -1 when libzmq does not tell.
-  [[nodiscard]] int source_fd() noexcept { return zmq_msg_get(&message_, ZMQ_SRCFD); }
+  [[nodiscard]] int source_fd() noexcept { return zmq_msg_get(message_.handle(), ZMQ_SRCFD); }
   // Does libzmq tell this of the connection that it came in by?
   [[nodiscard]] bool has_property(const char* name, std::string_view wanted) noexcept {
-    const char* text = zmq_msg_gets(&message_, name);
+    const char* text = zmq_msg_gets(message_.handle(), name);
     return text != nullptr && wanted == text;
   }
   // What libzmq tells of it; empty when it does not.
   [[nodiscard]] std::string property(const char* name) noexcept {
-    const char* text = zmq_msg_gets(&message_, name);
+    const char* text = zmq_msg_gets(message_.handle(), name);
     return text == nullptr ? std::string() : std::string(text);
   }
-  [[nodiscard]] zmq_msg_t* raw() noexcept { return &message_; }
+  [[nodiscard]] zmq_msg_t* handle() noexcept { return message_.handle(); }
 
  private:
-  zmq_msg_t message_;
+  zmq::message_t message_;
 };
 
 enum class zmq_outcome : std::uint8_t { done, again, unreachable, failed };
@@ -88,16 +86,26 @@ enum class zmq_outcome : std::uint8_t { done, again, unreachable, failed };
 // Used by the thread that leads the context's loop alone; debug builds check that.
 class zmq_socket_handle {
  public:
-  [[nodiscard]] static result<zmq_socket_handle> open(std::shared_ptr<zmq_context> context, int type);
+  [[nodiscard]] static result<zmq_socket_handle> open(std::shared_ptr<zmq_context> context, zmq::socket_type type);
   zmq_socket_handle() = default;
-  zmq_socket_handle(zmq_socket_handle&& other) noexcept;
+  zmq_socket_handle(zmq_socket_handle&& other) noexcept = default;
   zmq_socket_handle& operator=(zmq_socket_handle&& other) noexcept;
   ~zmq_socket_handle() { close(); }
 
-  [[nodiscard]] explicit operator bool() const noexcept { return socket_ != nullptr; }
-  [[nodiscard]] bool set(int option, int number);
-  [[nodiscard]] bool set64(int option, std::int64_t number);
-  [[nodiscard]] bool set_bytes(int option, std::span<const std::byte> data);
+  [[nodiscard]] explicit operator bool() const noexcept { return socket_.handle() != nullptr; }
+  // One of zmq::sockopt. False when libzmq refuses it: zmq_failure says why.
+  template <class Option, class Value>
+  [[nodiscard]] bool set(Option option, const Value& to) try {
+    check_thread();
+    socket_.set(option, to);
+    return true;
+  } catch (const zmq::error_t&) {
+    return false;
+  }
+  template <class Option>
+  [[nodiscard]] bool set_key(Option option, std::span<const std::byte, 32> key) {
+    return set(option, zmq::buffer(key.data(), key.size()));
+  }
   [[nodiscard]] int fd() const;
   // Looks at what libzmq's other thread has told this socket: readable?
   [[nodiscard]] bool readable() const;
@@ -106,6 +114,8 @@ class zmq_socket_handle {
   [[nodiscard]] result<void> unbind(const std::string& address);
   [[nodiscard]] result<void> connect(const std::string& address);
   [[nodiscard]] zmq_outcome send(zmq_message& message, bool more);
+  // A part with these bytes.
+  [[nodiscard]] bool send(std::string_view bytes, bool more);
   [[nodiscard]] zmq_outcome receive(zmq_message& message);
   // A PAIR that reads this socket's events.
   [[nodiscard]] result<zmq_socket_handle> monitor(int events);
@@ -116,7 +126,7 @@ class zmq_socket_handle {
   void check_thread() const;
 
   std::shared_ptr<zmq_context> context_;
-  void* socket_ = nullptr;
+  mutable zmq::socket_t socket_;  // zmq_getsockopt takes what is not const
 };
 
 struct zmq_event {
@@ -125,7 +135,7 @@ struct zmq_event {
   std::string address;
 };
 
-// The next event of a monitor; false when none waits.
+// The next event of a monitor; false when none waits. By hand: zmq::monitor_t waits in a poll of its own, and throws.
 [[nodiscard]] bool next_event(zmq_socket_handle& monitor, zmq_event& out);
 
 }  // namespace troupe::bus::internal

@@ -37,10 +37,10 @@ zap_handler::~zap_handler() { shut(); }
 result<void> zap_handler::open(const std::shared_ptr<zmq_context>& context) {
   if (zmq_has("curve") == 0) return error(errc::unsupported, "this libzmq was built without CURVE: it cannot encrypt");
   auto made = std::make_unique<reader>(*this, list_);
-  auto socket = zmq_socket_handle::open(context, ZMQ_REP);
+  auto socket = zmq_socket_handle::open(context, zmq::socket_type::rep);
   if (!socket) return socket.error();
   made->socket = std::move(*socket);
-  if (!made->socket.set(ZMQ_LINGER, 0)) return zmq_failure(errc::io, "the check of keys cannot be set up");
+  if (!made->socket.set(zmq::sockopt::linger, 0)) return zmq_failure(errc::io, "the check of keys cannot be set up");
   if (auto bound = made->socket.bind(address); !bound) return bound;
   if (auto added = list_.add(*made); !added) return added;
   reader_ = std::move(made);
@@ -75,9 +75,8 @@ bool zap_handler::read() {
     for (bool more = true; more;) {
       zmq_message message;
       if (reader_->socket.receive(message) != zmq_outcome::done) return false;
-      const auto data = message.data();
       more = message.more();
-      request.emplace_back(reinterpret_cast<const char*>(data.data()), data.size());
+      request.emplace_back(message.text());
     }
     answer(request.size() > request_id ? request[request_id] : std::string(), judge(request));
   }
@@ -103,10 +102,7 @@ void zap_handler::answer(const std::string& id, const permit* who) {
                                               ""};
   list_.sent_on(*reader_);
   for (std::size_t i = 0; i < reply.size(); ++i) {
-    zmq_message message;
-    if (!message.resize(reply[i].size())) return;
-    if (!reply[i].empty()) std::memcpy(message.data().data(), reply[i].data(), reply[i].size());
-    if (reader_->socket.send(message, i + 1 < reply.size()) != zmq_outcome::done) return;
+    if (!reader_->socket.send(reply[i], i + 1 < reply.size())) return;
   }
 }
 

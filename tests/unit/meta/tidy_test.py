@@ -117,8 +117,12 @@ class Tidy(unittest.TestCase):
             with self.subTest(header):
                 self.found("node/src/runtime/a.cpp", f"#include <{header}>\n", "1: [third-party]")
 
+    def test_libzmq_is_included_by_its_wrapper_alone(self):
+        for header in ("zmq.hpp", "zmq.h"):
+            self.found("bus/src/zmq/a.cpp", f"#include <{header}>\n", "1: [third-party]")
+
     def test_third_party_headers_at_home(self):
-        code, lines = tidy({"bus/src/zmq/a.cpp": "#include <zmq.hpp>\n",
+        code, lines = tidy({"bus/src/zmq/socket.hpp": "#pragma once\n#include <zmq.hpp>\n",
                             "bus/src/crypto/a.cpp": "#include <sodium.h>\n",
                             "bus/src/msgpack/a.cpp": "#include <msgpack/parse.hpp>\n",
                             "node/src/script/a.cpp": "#include <lua.hpp>\n",
