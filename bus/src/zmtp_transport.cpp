@@ -96,10 +96,10 @@ std::unique_ptr<transport> zeromq_transport(system_loop& on, unsigned io_threads
 }  // namespace
 }  // namespace internal
 
-result<std::unique_ptr<transport>> zmtp_transport(loop& on, zmtp_by carrier, unsigned io_threads) {
+result<std::unique_ptr<transport>> zmtp_transport(loop& on, transport_kind kind, unsigned io_threads) {
   auto* real = dynamic_cast<internal::system_loop*>(&on);
   if (real == nullptr) return error(errc::bad_argument, "sockets need a loop of make_loop");
-  if (carrier == zmtp_by::direct) return internal::direct_transport(*real);
+  if (kind == transport_kind::direct) return internal::direct_transport(*real);
   return internal::zeromq_transport(*real, io_threads);
 }
 

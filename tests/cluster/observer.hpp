@@ -23,9 +23,12 @@ class ObserverTest : public ToolTest {
     options.run_directory = run_.str();
     options.workers = 2;
     options.wire.tick = tick_;
+    prepare(options);
     here_ = node::start(std::move(options)).or_exit();
     door_ = here_->make_handle().or_exit();
   }
+  // What else of this program's node a suite wants.
+  virtual void prepare(node_options& options) { static_cast<void>(options); }
   std::unique_ptr<program> start_node(const std::string& name, std::vector<std::string> more = {}) {
     std::vector<std::string> words{sample_path(), "--name", name};
     words.insert(words.end(), more.begin(), more.end());

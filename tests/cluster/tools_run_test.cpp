@@ -137,6 +137,7 @@ TEST_F(Run, FailuresToStartSayWhy) {
       {{"--cookie", "secret-token", "--listen", "tcp://0.0.0.0:0"}, "`troupe keygen` makes one"},
       {{"--plain-text", "--set", "node.encryption=always"}, "choose one"},
       {{"--set", "node.encryption=never"}, "\"never\" is none of"},
+      {{"--transport", "pigeon"}, "--transport: node.transport: \"pigeon\" is none of"},
       {{"--log-level", "loud"}, "\"loud\" is none of"},
   };
   for (const fault& each : faults) {
@@ -181,6 +182,9 @@ TEST_F(Run, UsageVersionHelpAndExplain) {
   EXPECT_EQ(tool({"config", "explain", (home_ / "release").string(), "--env", "test"}).out,
             "config explain --env test\n");
   EXPECT_EQ(explained.exit_code, 0);
+  const outcome carried = sample({"--explain-config", "--transport", "zeromq"});
+  EXPECT_NE(carried.out.find("node.transport = \"zeromq\"   # --transport; default \"direct\""), std::string::npos)
+      << carried.out;
   EXPECT_NE(explained.out.find("sample.slow_stop = \"3s\"   # --set; default \"0s\""), std::string::npos)
       << explained.out;
 }

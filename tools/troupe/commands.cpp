@@ -101,6 +101,8 @@ const std::vector<command>& commands() {
 
 std::vector<option_row> with_session_here(std::vector<option_row> own, bool json) {
   if (json) own.push_back({"--json", takes::nothing, "", "as JSON, in a shape that stays"});
+  own.push_back({"--transport", takes::text, "KIND",
+                 "who carries the connection: direct, if not said, or zeromq, as node.transport of a node"});
   own.push_back({"--timeout", takes::time, "TIME", "how long to wait for the node; 5s if not said"});
   own.push_back(
       {"--cookie-file", takes::text, "FILE", "the cluster's cookie (0600), where the node's own key cannot be read"});

@@ -88,6 +88,11 @@ result<void> session::start(node_options options, const parsed_options& given) {
   interrupt_ = std::make_shared<std::function<void()>>();
   interrupt_mutex_ = std::make_shared<std::mutex>();
   timeout_ = given.time("timeout", std::chrono::seconds(5));
+  if (given.has("transport")) {
+    auto kind = internal::parse_transport(given.text("transport"));
+    if (!kind) return error(kind.error().code(), "--transport: " + kind.error().text());
+    options.transport = *kind;
+  }
   auto cookie = cookie_for(options, given);
   if (cookie) options.cookie = std::move(*cookie);
   // The target's own key mostly does: only where it does not, the missing cookie is what went wrong.
@@ -177,8 +182,10 @@ std::unique_ptr<session> session::open(std::string_view command, const parsed_op
   options.application = "troupe " + std::string(command);
   options.tool = options.hidden = true;
   options.workers = 1;
-  if (auto started = made->start(std::move(options), given); !started)
-    return fail(started.error(), internal::exit_code(started.error()));
+  if (auto started = made->start(std::move(options), given); !started) {
+    const bool usage = started.error() == errc::bad_argument;
+    return fail(started.error(), usage ? internal::exit_usage : internal::exit_code(started.error()));
+  }
 
   result<void> connected = error(errc::timeout);
   auto body = [out = &connected, name = made->target_.c_str(), limit = made->timeout_](process& self) -> task<> {

@@ -16,6 +16,7 @@
 #include <troupe/plain_text.hpp>
 #include <troupe/process.hpp>
 #include <troupe/time.hpp>
+#include <troupe/transport_kind.hpp>
 
 namespace troupe {
 
@@ -49,7 +50,9 @@ struct node_options {
   duration wait_within = std::chrono::seconds(7);
   bool wait_optional = false;
   troupe::plain_text plain_text = troupe::plain_text::on_loopback;  // where tcp may go without encryption
-  std::string cookie;                                               // empty: only the control key opens this node
+  // Who carries connections. direct is faster; each understands the other (bus/README.md).
+  transport_kind transport = transport_kind::direct;
+  std::string cookie;                   // empty: only the control key opens this node
   std::filesystem::path run_directory;  // empty: where TROUPE_RUN_DIR or the user's default says
   std::string application, version;     // what tools show
   catalogue offers;

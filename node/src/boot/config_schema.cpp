@@ -154,6 +154,10 @@ const config_schema& node_config_schema() {
         .between(10ms, 10min);
     keys.integer("node.message_bytes", std::int64_t{1} << 31, "longest message from another node")
         .between(1 << 20, std::int64_t{1} << 40);
+    keys.text("node.transport", "direct",
+              "who carries connections, ipc and tcp: \"direct\", this program itself, or \"zeromq\", the library of "
+              "that name, slower; each understands the other")
+        .one_of({"direct", "zeromq"});
     keys.text("node.encryption", "auto",
               "tcp that is encrypted: \"auto\", all that may leave this host, or \"always\", loopback too")
         .one_of({"auto", "always"});

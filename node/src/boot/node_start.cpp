@@ -177,7 +177,7 @@ result<internal::distribution_options> prepare_distribution(const node_options& 
     if (auto known = add_peers(options, made); !known) return known.error();
   }
   made.loop = bus::make_loop();
-  auto transport = bus::zmtp_transport(*made.loop);
+  auto transport = bus::zmtp_transport(*made.loop, options.transport);
   if (!transport) return transport.error();
   made.transport = std::move(*transport);
   return made;

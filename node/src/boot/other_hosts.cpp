@@ -85,6 +85,12 @@ result<plain_text> plain_text_of(const config& values) {
   return *plain ? plain_text::anywhere : always ? plain_text::nowhere : plain_text::on_loopback;
 }
 
+result<transport_kind> parse_transport(std::string_view word) {
+  if (word == "direct") return transport_kind::direct;
+  if (word == "zeromq") return transport_kind::zeromq;
+  return error(errc::bad_argument, "\"" + std::string(word) + "\" is none of direct, zeromq");
+}
+
 result<other_hosts> find_other_hosts(const parsed_options& given, const std::string& target,
                                      const char* const* variables) {
   other_hosts out;

@@ -8,6 +8,7 @@
 #include <troupe/bus/endpoint.hpp>
 #include <troupe/config.hpp>
 #include <troupe/plain_text.hpp>
+#include <troupe/transport_kind.hpp>
 
 #include "boot/options.hpp"
 
@@ -23,6 +24,9 @@ struct peer_text {
 
 // node.plain_text and node.encryption. errc::bad_config when one forbids what the other asks for.
 [[nodiscard]] result<plain_text> plain_text_of(const config& values);
+
+// node.transport's words. errc::bad_argument names them.
+[[nodiscard]] result<transport_kind> parse_transport(std::string_view word);
 
 // Those of --peer, one each. errc::bad_argument.
 [[nodiscard]] result<std::vector<std::string>> given_peers(const parsed_options& given);

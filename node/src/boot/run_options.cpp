@@ -29,6 +29,7 @@ constexpr shortcut shortcuts[] = {
     {"peer", "node.peers", nullptr},
     {"cookie-file", "node.cookie_file", nullptr},
     {"hidden", "node.hidden", "true"},
+    {"transport", "node.transport", nullptr},
     {"plain-text", "node.plain_text", "true"},
     {"no-distribution", "node.distribution", "false"},
     {"log-level", "log.level", nullptr},
@@ -70,6 +71,7 @@ command_table run_table(const application& app) {
       {"--listen", takes::text, "ENDPOINT", "listen there too: tcp://127.0.0.1:4370", true},
       {"--advertise", takes::text, "ENDPOINT", "tell other nodes to dial this one there: tcp://HOST:PORT", true},
       {"--peer", takes::text, "NODE", "connect to NODE, or NODE=ENDPOINT, whenever it is there", true},
+      {"--transport", takes::text, "KIND", "who carries connections: direct, if not said, or zeromq"},
       {"--plain-text", takes::nothing, "", "allow tcp off loopback without encryption"},
       {"--no-distribution", takes::nothing, "", "only tools of this host may connect"},
       {"--hidden", takes::nothing, "", "connect to others without being listed"},
@@ -167,6 +169,7 @@ result<node_options> options_from(application& app, const config& values, std::o
   const auto speech = plain_text_of(values);
   if (!speech) return speech.error();
   out.plain_text = *speech;
+  out.transport = parse_transport(required<std::string>(values, "node.transport")).value_or(out.transport);
   out.run_directory = required<std::string>(values, "node.run_directory");
   out.workers = required<unsigned>(values, "node.workers");
   out.max_processes = required<std::size_t>(values, "node.max_processes");

@@ -20,7 +20,8 @@ class Curve : public testing::TestWithParam<pairing> {
                             std::string_view cookie = strong_cookie) {
     return options(dialler_of(GetParam()), name, allowed, cookie);
   }
-  bus::hub_options options(bus::zmtp_by encrypted, std::string_view name, plain_text allowed, std::string_view cookie) {
+  bus::hub_options options(transport_kind encrypted, std::string_view name, plain_text allowed,
+                           std::string_view cookie) {
     auto out = world_.options(name, ++creations_, encrypted);
     out.security.cookie = std::string(cookie);
     out.security.plain_text_allowed = allowed;

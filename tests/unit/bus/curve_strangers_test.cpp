@@ -106,7 +106,7 @@ TEST_P(CurveStrangers, AStrangerGetsNoFurtherThanTheCheckOfKeys) {
 }
 
 TEST_P(CurveStrangers, WithoutTheCheckOfKeysNobodyGetsIn) {
-  if (acceptor_of(GetParam()) == bus::zmtp_by::direct) return;  // which asks nobody
+  if (acceptor_of(GetParam()) == transport_kind::direct) return;  // which asks nobody
   test_node a(listening("a@host"));
   const auto where = a.listen(world_.address());
   EXPECT_TRUE(serves(a, where));

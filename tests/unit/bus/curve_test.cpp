@@ -61,7 +61,7 @@ TEST_P(Curve, PlainEndpointsStandBesideEncryptedOnes) {
   ASSERT_TRUE(until([&] { return a.events.ups().size() == 3; }));
   for (const auto& peer : a.events.ups()) EXPECT_EQ(peer.encrypted, peer.who.name == "c@host");
   a.hub->unlisten(wide);
-  if (acceptor_of(GetParam()) == bus::zmtp_by::zeromq) {
+  if (acceptor_of(GetParam()) == transport_kind::zeromq) {
     ASSERT_TRUE(until([&] { return !c.events.downs().empty(); }));
   } else {
     EXPECT_EQ(failure(d, wide), errc::noconnection);

@@ -35,7 +35,7 @@ class Harm : public testing::TestWithParam<form> {
   bus::hub_options dialling(std::string_view name, std::chrono::milliseconds handshake = 400ms) {
     return options(dialler_of(GetParam().by), name, handshake);
   }
-  bus::hub_options options(bus::zmtp_by carrier, std::string_view name, std::chrono::milliseconds handshake) {
+  bus::hub_options options(transport_kind carrier, std::string_view name, std::chrono::milliseconds handshake) {
     auto out = world_.options(name, ++creations_, carrier);
     out.security.cookie = "a7b2c6d3e5f4g2h3i4j5k6l7m2n3o4p5";
     out.limits.handshake = handshake;

@@ -178,7 +178,7 @@ std::size_t how_many() {
 
 class Hostile : public testing::TestWithParam<channel_case> {
  protected:
-  bus::hub_options options(std::string_view name, bus::zmtp_by carrier) {
+  bus::hub_options options(std::string_view name, transport_kind carrier) {
     auto out = world_.options(name, ++creations_, carrier);
     out.limits.tick = 10min;  // which would hide a frame that lies unread while the loop sleeps
     out.security.cookie = std::string(strong_cookie);

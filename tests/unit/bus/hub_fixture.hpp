@@ -189,11 +189,11 @@ inline std::string to_string(pairing which) {
   }
   return "";
 }
-inline bus::zmtp_by acceptor_of(pairing which) {
-  return which == pairing::direct || which == pairing::direct_zeromq ? bus::zmtp_by::direct : bus::zmtp_by::zeromq;
+inline transport_kind acceptor_of(pairing which) {
+  return which == pairing::direct || which == pairing::direct_zeromq ? transport_kind::direct : transport_kind::zeromq;
 }
-inline bus::zmtp_by dialler_of(pairing which) {
-  return which == pairing::direct || which == pairing::zeromq_direct ? bus::zmtp_by::direct : bus::zmtp_by::zeromq;
+inline transport_kind dialler_of(pairing which) {
+  return which == pairing::direct || which == pairing::zeromq_direct ? transport_kind::direct : transport_kind::zeromq;
 }
 
 // What carries frames, and who carries it: each transport, and each pairing of those that speak ZMTP.
@@ -237,8 +237,8 @@ inline constexpr auto channel_cases = [] {
 inline std::string to_string(const channel_case& which) {
   return (which.encrypted ? "Encrypted" : "Plain") + to_string(which.by);
 }
-inline bus::zmtp_by acceptor_of(const channel_case& which) { return acceptor_of(which.by); }
-inline bus::zmtp_by dialler_of(const channel_case& which) { return dialler_of(which.by); }
+inline transport_kind acceptor_of(const channel_case& which) { return acceptor_of(which.by); }
+inline transport_kind dialler_of(const channel_case& which) { return dialler_of(which.by); }
 
 // One of the forms of the transport, so that one test runs over all. Where two carriers are mixed, the hubs "a@host"
 // and "c@host" have the acceptor's.
@@ -251,7 +251,7 @@ class world {
   }
 
   bus::hub_options options(std::string_view name, std::uint64_t creation = 1,
-                           std::optional<bus::zmtp_by> carrier = std::nullopt) {
+                           std::optional<transport_kind> carrier = std::nullopt) {
     bus::hub_options out = options_for(name, creation);
     if (encrypts()) out.security.plain_text_allowed = plain_text::nowhere;
     if (!carrier) {

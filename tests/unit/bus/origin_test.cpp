@@ -23,7 +23,7 @@ bool has_v6() {
 
 class Origin : public testing::TestWithParam<channel_case> {
  protected:
-  bus::hub_options options(std::string_view name, bus::zmtp_by carrier) {
+  bus::hub_options options(std::string_view name, transport_kind carrier) {
     auto out = world_.options(name, 1, carrier);
     out.security.cookie = std::string(strong_cookie);
     out.security.plain_text_allowed = GetParam().encrypted ? plain_text::nowhere : plain_text::anywhere;

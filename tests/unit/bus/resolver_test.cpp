@@ -59,7 +59,7 @@ class Names : public testing::TestWithParam<channel_case> {
  protected:
   bus::hub_options listening(std::string_view name) { return options(name, acceptor_of(GetParam())); }
   bus::hub_options dialling(std::string_view name) { return options(name, dialler_of(GetParam())); }
-  bus::hub_options options(std::string_view name, bus::zmtp_by carrier) {
+  bus::hub_options options(std::string_view name, transport_kind carrier) {
     auto out = world_.options(name, 1, carrier);
     out.security.cookie = "a7b2c6d3e5f4g2h3i4j5k6l7m2n3o4p5";
     out.security.plain_text_allowed = GetParam().encrypted ? plain_text::nowhere : plain_text::anywhere;

@@ -30,7 +30,7 @@ TEST(ProgramPeer, SendsUntilItIsKilled) {
   if (address == nullptr) GTEST_SKIP() << "only run by KilledPeer";
   world here(form::ipc);
   const auto carrier =
-      std::getenv(carrier_variable) == to_string(pairing::zeromq) ? bus::zmtp_by::zeromq : bus::zmtp_by::direct;
+      std::getenv(carrier_variable) == to_string(pairing::zeromq) ? transport_kind::zeromq : transport_kind::direct;
   auto options = here.options("child@host", static_cast<std::uint64_t>(::getpid()), carrier);
   if (std::getenv(channel_variable) == std::string_view("encrypted"))
     options.security.plain_text_allowed = plain_text::nowhere;
@@ -81,11 +81,11 @@ class Carried : public testing::TestWithParam<pairing> {};
 class KilledPeer : public Carried {};
 class Stranger : public Carried {};
 class SocketLoop : public Carried {};
-const auto alone = testing::Values(pairing::direct, pairing::zeromq);
-const auto name_of = [](const testing::TestParamInfo<pairing>& info) { return to_string(info.param); };
-INSTANTIATE_TEST_SUITE_P(By, KilledPeer, alone, name_of);
-INSTANTIATE_TEST_SUITE_P(By, Stranger, alone, name_of);
-INSTANTIATE_TEST_SUITE_P(By, SocketLoop, alone, name_of);
+const auto either = testing::Values(pairing::direct, pairing::zeromq);
+const auto either_name = [](const testing::TestParamInfo<pairing>& info) { return to_string(info.param); };
+INSTANTIATE_TEST_SUITE_P(By, KilledPeer, either, either_name);
+INSTANTIATE_TEST_SUITE_P(By, Stranger, either, either_name);
+INSTANTIATE_TEST_SUITE_P(By, SocketLoop, either, either_name);
 
 TEST_P(KilledPeer, AllThatHadArrivedComesBeforeTheDown) {
   for (const char* kill_at : {"took 100\n", "took 300\n", "took 500\n", "took 600\n"}) {
@@ -154,16 +154,16 @@ TEST_P(KilledPeer, IsFoundAsSoonByTcp) { expect_found_soon({form::tcp, GetParam(
 TEST_P(KilledPeer, IsFoundAsSoonWhenItsFramesAreEncrypted) { expect_found_soon({form::curve, GetParam()}); }
 
 // A plain client of libzmq, as a stranger writes one.
-class stranger {
+class zmq_stranger {
  public:
-  explicit stranger(const std::string& where, std::string_view routing_id = {}) : context_(zmq_ctx_new()) {
+  explicit zmq_stranger(const std::string& where, std::string_view routing_id = {}) : context_(zmq_ctx_new()) {
     socket_ = zmq_socket(context_, ZMQ_DEALER);
     const int none = 0;
     zmq_setsockopt(socket_, ZMQ_LINGER, &none, sizeof none);
     if (!routing_id.empty()) zmq_setsockopt(socket_, ZMQ_ROUTING_ID, routing_id.data(), routing_id.size());
     zmq_connect(socket_, where.c_str());
   }
-  ~stranger() {
+  ~zmq_stranger() {
     zmq_close(socket_);
     zmq_ctx_term(context_);
   }
@@ -186,6 +186,33 @@ TEST(Listen, OnLocalhostIsOnLoopback) {
   EXPECT_TRUE(here.until([&] { return b.events.first() != 0; }));
 }
 
+TEST_P(SocketLoop, WhereItNoLongerListensNobodyComesUntilItDoesAgain) {
+  for (const auto kind : {form::ipc, form::tcp}) {
+    world here({kind, GetParam()});
+    test_node a(here.options("a@host"));
+    const auto where = a.listen(here.address());
+    test_node b(here.options("b@host"));
+    b.hub->dial(where);
+    ASSERT_TRUE(here.until([&] { return a.events.first() != 0 && b.events.first() != 0; }));
+    a.hub->unlisten(where);
+    if (kind == form::ipc) EXPECT_FALSE(std::filesystem::exists(where.host));
+    // libzmq closes its socket on a thread of its own, and its connections with it.
+    test_node c(here.options("c@host"));
+    ASSERT_TRUE(here.until([&] {
+      const std::size_t before = c.events.failed().size();
+      c.hub->dial(where, {.expected_name = "nobody@host"});
+      return here.until([&] { return c.events.failed().size() > before; }) &&
+             c.events.failed().back().reason.text().contains("nobody answers");
+    }));
+    if (GetParam() == pairing::zeromq) {
+      EXPECT_TRUE(here.until([&] { return !a.events.downs().empty() && !b.events.downs().empty(); }));
+    }
+    ASSERT_EQ(a.listen(where.text()), where);
+    c.hub->dial(where);
+    EXPECT_TRUE(here.until([&] { return c.events.first() != 0; }));
+  }
+}
+
 TEST_P(Stranger, UnderAGuessedRoutingIdAbortsNobody) {
   // libzmq numbers a ROUTER's peers from rand(), which nobody seeds: 00 6b8b4567 is the first of every program.
   world here({form::tcp, GetParam()});
@@ -193,12 +220,12 @@ TEST_P(Stranger, UnderAGuessedRoutingIdAbortsNobody) {
   const auto where = a.listen(here.address());
   const std::string first("\0\x6b\x8b\x45\x67", 5);
   const std::string second("\0\x6b\x8b\x45\x68", 5);
-  stranger one(where.text(), first);
-  stranger two(where.text(), second);
+  zmq_stranger one(where.text(), first);
+  zmq_stranger two(where.text(), second);
   one.send("x");
   two.send("x");
   ASSERT_TRUE(here.until([&] { return a.drops("stranger") >= 2; }));
-  stranger anonymous(where.text());
+  zmq_stranger anonymous(where.text());
   anonymous.send("x");
   ASSERT_TRUE(here.until([&] { return a.drops("stranger") >= 3; }));
   test_node b(here.options("b@host"));
@@ -215,12 +242,12 @@ TEST_P(Stranger, WithPartsFloodsAndOversizeHarmsNobody) {
   test_node b(here.options("b@host"));
   b.hub->dial(where);
   ASSERT_TRUE(here.until([&] { return a.events.first() != 0 && b.events.first() != 0; }));
-  stranger parts(where.text());
+  zmq_stranger parts(where.text());
   parts.send("one", true);
   parts.send("two");
-  stranger big(where.text());
+  zmq_stranger big(where.text());
   big.send(std::string(1u << 20, 'x'));
-  stranger flood(where.text());
+  zmq_stranger flood(where.text());
   for (int i = 0; i < 20'000; ++i) flood.send("y");
   for (int i = 0; i < 500; ++i) ASSERT_TRUE(b.hub->send(b.events.first(), bytes_of(std::to_string(i))));
   ASSERT_TRUE(here.until([&] { return a.events.frame_count() == 500; }));

@@ -16,6 +16,7 @@
 #include <troupe/bus/payload.hpp>
 #include <troupe/error.hpp>
 #include <troupe/log_sink.hpp>
+#include <troupe/transport_kind.hpp>
 
 namespace troupe::bus {
 
@@ -114,13 +115,10 @@ class transport {
   virtual void stop() = 0;
 };
 
-// Who carries all pipes of a transport: sockets of ours, or libzmq. Both speak ZMTP and CURVE, to each other too. What
-// libzmq cannot do as ours does: bus/README.md.
-enum class zmtp_by : std::uint8_t { direct, zeromq };
-
-// ZeroMQ's protocol over ipc and tcp; `on` must come from make_loop. `io_threads` are libzmq's own, shared by all
-// transports of the loop: what the first of them asks for holds. With `direct` there are none, nor a context of libzmq.
-[[nodiscard]] result<std::unique_ptr<transport>> zmtp_transport(loop& on, zmtp_by carrier = zmtp_by::direct,
+// ZeroMQ's protocol over ipc and tcp; `on` must come from make_loop. All pipes are carried by `kind`. `io_threads` are
+// libzmq's own, shared by all transports of the loop: what the first of them asks for holds. With `direct` there are
+// none, nor a context of libzmq.
+[[nodiscard]] result<std::unique_ptr<transport>> zmtp_transport(loop& on, transport_kind kind = transport_kind::direct,
                                                                 unsigned io_threads = 1);
 
 // Queues between the hubs of one OS process. The network is what joins them: names are unique in it. Thread-safe.
