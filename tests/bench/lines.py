@@ -45,6 +45,30 @@ LOCAL = [
     work("links_10k", [row("links_10k", "10,000 linked ended by one", "exits/s")], "troupe otp"),
     work("fairness", latency("fairness", "1000 quick beside a busy process"), "troupe otp"),
 ]
+
+
+def savina(name, title, unit, otp=3, sides="troupe otp"):
+    return work("savina_" + name, [row("savina_" + name, title, unit, otp=otp)], sides)
+
+
+SAVINA = [
+    savina("counting", "counting", "msgs/s", otp=5),
+    savina("fork_join", "fork-join, throughput", "msgs/s", otp=5),
+    savina("fork_join_create", "fork-join, creation", "processes/s", otp=5),
+    savina("big", "big", "pings/s"),
+    savina("chameneos", "chameneos", "meetings/s"),
+    savina("dictionary", "concurrent dictionary", "calls/s"),
+    savina("bounded_buffer", "bounded buffer", "items/s"),
+    savina("philosophers", "dining philosophers", "meals/s"),
+    savina("logistic_map", "logistic map", "terms/s"),
+    savina("banking", "banking", "transactions/s"),
+    savina("fib", "fib", "processes/s"),
+    savina("sieve", "sieve of Eratosthenes", "candidates/s"),
+    savina("quicksort", "quicksort", "items/s"),
+    savina("skynet", "skynet", "processes/s"),
+    savina("group_broadcast", "broadcast to a group of 100,000", "deliveries/s", otp=5),
+    savina("slow_consumer", "slow consumer", "msgs/s"),
+]
 REMOTE = [
     work("remote_send_32", [row("remote_send_32", "remote send, 32 B", "msgs/s", otp=20)], ALL),
     work("remote_send_1k", [row("remote_send_1k", "remote send, 1 KiB", "msgs/s", otp=5)], ALL),
@@ -136,5 +160,6 @@ GROWTH = [
           global_register_unregister="register and unregister beside global names"),
     grows("growth_groups", [100, 1000, 10000, 100000], join_seen="join seen by the other node, beside groups"),
 ]
-GROUPS = {"local": LOCAL, "remote": REMOTE, "life": LIFE, "cluster": CLUSTER, "names": NAMES, "growth": GROWTH}
+GROUPS = {"local": LOCAL, "savina": SAVINA, "remote": REMOTE, "life": LIFE, "cluster": CLUSTER, "names": NAMES,
+          "growth": GROWTH}
 WORKS = [one for group in GROUPS.values() for one in group]
