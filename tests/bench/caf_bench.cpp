@@ -1,5 +1,5 @@
 // The same work in CAF 0.17: event-based actors, its default scheduler, its middleman over TCP between two OS
-// processes. usage: caf_bench LINE SCALE
+// processes. usage: caf_bench LINE SCALE [WORKERS]
 #include <caf/all.hpp>
 #include <caf/io/all.hpp>
 
@@ -256,13 +256,14 @@ int with_peer(const std::string& line, double scale) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::cerr << "usage: caf_bench LINE SCALE\n";
+    std::cerr << "usage: caf_bench LINE SCALE [WORKERS]\n";
     return 2;
   }
   const std::string line = argv[1];
   const double scale = std::stod(argv[2]);
   if (line.rfind("remote", 0) == 0) return with_peer(line, scale);
   actor_system_config config;
+  if (argc > 3) config.set("scheduler.max-threads", std::stoul(argv[3]));
   actor_system system{config};
   const int code = measure(system, line, scale);
   std::fflush(stdout);

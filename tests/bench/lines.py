@@ -1,13 +1,25 @@
 """The lines of the table of tests/bench/run: what is measured, on which systems, and what is aimed at."""
 
+import copy
+
 
 class row:
-    """One line of the table. `better`: is more better, or less. Aims: `otp`, at least so many times better than OTP;
-    `floor`, ("at least" or "at most", part) of bare libzmq; `value`, ("at least" or "at most", figure)."""
+    """One line of the table. `better`: is more better, or less. Aims: `otp` and `caf`, at least so many times better
+    than those; `floor`, ("at least" or "at most", part) of bare libzmq; `value`, ("at least" or "at most", figure);
+    `two`, with two workers at least so many times as fast as with one. `beside_peers`: its ratio to theirs says
+    something."""
 
-    def __init__(self, metric, title, unit, better="more", otp=None, floor=None, value=None):
+    def __init__(self, metric, title, unit, better="more", otp=None, floor=None, value=None, caf=None, two=None,
+                 beside_peers=True):
         self.metric, self.title, self.unit, self.better = metric, title, unit, better
-        self.otp, self.floor, self.value = otp, floor, value
+        self.otp, self.floor, self.value, self.caf, self.two = otp, floor, value, caf, two
+        self.beside_peers = beside_peers
+
+    def is_rate(self):
+        return self.unit.endswith("/s")
+
+    def drop_aims(self):
+        self.otp = self.floor = self.value = self.caf = self.two = None
 
 
 class work:
@@ -16,6 +28,18 @@ class work:
     def __init__(self, name, rows, sides, line=None, extra=(), one_cpu=False, quick=True):
         self.name, self.rows, self.sides, self.line = name, rows, sides.split(), line or name
         self.extra, self.one_cpu, self.quick = list(extra), one_cpu, quick
+        self.group, self.workers, self.plain = None, None, self  # workers: None leaves it to each system
+
+    def has_workers(self):
+        return self.group in ("local", "savina")
+
+    def with_workers(self, count):
+        """The same work where each system has so many workers; `plain` is what it was made of."""
+        out = copy.copy(self)
+        out.name, out.workers, out.rows = f"{self.name}_w{count}", count, [copy.copy(each) for each in self.rows]
+        for each in out.rows:
+            each.title += f", {count} worker" if count == 1 else f", {count} workers"
+        return out
 
 
 def latency(name, title, otp=None, floor=None):
@@ -25,8 +49,8 @@ def latency(name, title, otp=None, floor=None):
 
 ALL = "troupe otp caf zmq socket"
 LOCAL = [
-    work("local_pingpong", [row("local_pingpong", "local ping-pong", "trips/s", otp=8)], "troupe otp caf"),
-    work("local_ring", [row("local_ring", "ring of 1000", "hops/s", otp=8)], "troupe otp caf"),
+    work("local_pingpong", [row("local_pingpong", "local ping-pong", "trips/s", otp=8, two=0.9)], "troupe otp caf"),
+    work("local_ring", [row("local_ring", "ring of 1000", "hops/s", otp=8, two=0.9)], "troupe otp caf"),
     work("local_send_1to1", [row("local_send_1to1", "local send, 1 to 1", "msgs/s", otp=5)], "troupe otp caf"),
     work("local_send_100to1", [row("local_send_100to1", "local send, 100 to 1", "msgs/s", otp=5)], "troupe otp caf"),
     work("local_call", [row("local_call", "local server call", "calls/s", otp=8)], "troupe otp caf"),
@@ -47,25 +71,26 @@ LOCAL = [
 ]
 
 
-def savina(name, title, unit, otp=3, sides="troupe otp"):
-    return work("savina_" + name, [row("savina_" + name, title, unit, otp=otp)], sides)
+def savina(name, title, unit, otp=3, two=0.9, sides="troupe otp"):
+    """Where the work can be spread over workers, two are to give more."""
+    return work("savina_" + name, [row("savina_" + name, title, unit, otp=otp, two=two)], sides)
 
 
 SAVINA = [
     savina("counting", "counting", "msgs/s", otp=5),
-    savina("fork_join", "fork-join, throughput", "msgs/s", otp=5),
+    savina("fork_join", "fork-join, throughput", "msgs/s", otp=5, two=1.6),
     savina("fork_join_create", "fork-join, creation", "processes/s", otp=5),
     savina("big", "big", "pings/s"),
     savina("chameneos", "chameneos", "meetings/s"),
     savina("dictionary", "concurrent dictionary", "calls/s"),
     savina("bounded_buffer", "bounded buffer", "items/s"),
     savina("philosophers", "dining philosophers", "meals/s"),
-    savina("logistic_map", "logistic map", "terms/s"),
-    savina("banking", "banking", "transactions/s"),
-    savina("fib", "fib", "processes/s"),
+    savina("logistic_map", "logistic map", "terms/s", two=1.6),
+    savina("banking", "banking", "transactions/s", two=1.6),
+    savina("fib", "fib", "processes/s", two=1.6),
     savina("sieve", "sieve of Eratosthenes", "candidates/s"),
-    savina("quicksort", "quicksort", "items/s"),
-    savina("skynet", "skynet", "processes/s"),
+    savina("quicksort", "quicksort", "items/s", two=1.6),
+    savina("skynet", "skynet", "processes/s", two=1.6),
     savina("group_broadcast", "broadcast to a group of 100,000", "deliveries/s", otp=5),
     savina("slow_consumer", "slow consumer", "msgs/s"),
 ]
@@ -162,4 +187,7 @@ GROWTH = [
 ]
 GROUPS = {"local": LOCAL, "savina": SAVINA, "remote": REMOTE, "life": LIFE, "cluster": CLUSTER, "names": NAMES,
           "growth": GROWTH}
+for name, works in GROUPS.items():
+    for one in works:
+        one.group = name
 WORKS = [one for group in GROUPS.values() for one in group]
