@@ -71,15 +71,15 @@ LOCAL = [
 ]
 
 
-def savina(name, title, unit, otp=3, two=0.9, sides="troupe otp"):
+def savina(name, title, unit, otp=3, caf=1, two=0.9, sides="troupe otp caf"):
     """Where the work can be spread over workers, two are to give more."""
-    return work("savina_" + name, [row("savina_" + name, title, unit, otp=otp, two=two)], sides)
+    return work("savina_" + name, [row("savina_" + name, title, unit, otp=otp, caf=caf, two=two)], sides)
 
 
 SAVINA = [
-    savina("counting", "counting", "msgs/s", otp=5),
-    savina("fork_join", "fork-join, throughput", "msgs/s", otp=5, two=1.6),
-    savina("fork_join_create", "fork-join, creation", "processes/s", otp=5),
+    savina("counting", "counting", "msgs/s", otp=5, caf=2),
+    savina("fork_join", "fork-join, throughput", "msgs/s", otp=5, caf=2, two=1.6),
+    savina("fork_join_create", "fork-join, creation", "processes/s", otp=5, caf=2),
     savina("big", "big", "pings/s"),
     savina("chameneos", "chameneos", "meetings/s"),
     savina("dictionary", "concurrent dictionary", "calls/s"),
@@ -91,7 +91,8 @@ SAVINA = [
     savina("sieve", "sieve of Eratosthenes", "candidates/s"),
     savina("quicksort", "quicksort", "items/s", two=1.6),
     savina("skynet", "skynet", "processes/s", two=1.6),
-    savina("group_broadcast", "broadcast to a group of 100,000", "deliveries/s", otp=5),
+    savina("group_broadcast", "broadcast to a group of 100,000", "deliveries/s", otp=5, caf=None,
+           sides="troupe otp"),
     savina("slow_consumer", "slow consumer", "msgs/s"),
 ]
 REMOTE = [

@@ -2,12 +2,10 @@
 // The programs of Savina (Imam and Sarkar 2014; README.md) in Troupe, one function each, in three files. Each runs in
 // a process of its own, makes the processes that the program is about, checks what came out, and returns how much of it
 // was done a second.
-#include <stdexcept>
-
 #include <troupe/process.hpp>
 #include <troupe/spawn.hpp>
 
-#include "support.hpp"
+#include "savina_results.hpp"
 
 namespace savina {
 
@@ -22,19 +20,6 @@ struct Done {
 struct Stop {
   TROUPE_MESSAGE(Stop, "stop")
 };
-
-// A wrong result is no figure: it ends the program with an error.
-inline void require(bool right, const char* what) {
-  if (!right) throw std::logic_error(std::string("wrong result: ") + what);
-}
-
-// So many rounds of so much each. A smaller scale takes rounds away, then makes the one that is left smaller.
-struct amount {
-  int rounds, each;
-};
-inline amount rounds_of(double scale, int rounds, int each) {
-  return {bench::scaled(scale, rounds), bench::scaled(std::min(1.0, scale * rounds), each)};
-}
 
 // Adds up the totals that so many processes send.
 inline troupe::task<std::int64_t> sum_of(troupe::process& self, int senders) {

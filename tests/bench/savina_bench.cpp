@@ -1,5 +1,6 @@
 // The programs of Savina, as a user of Troupe would write them: those that are little but messages here, the others in
-// savina_shared.cpp and savina_spread.cpp. `tests/bench/savina.erl` does the same in OTP.
+// savina_shared.cpp and savina_spread.cpp. `tests/bench/savina.erl` does the same in OTP, `caf_savina.cpp`
+// in CAF.
 // usage: savina_bench LINE SCALE [WORKERS]
 #include "savina.hpp"
 
@@ -102,8 +103,6 @@ struct Change {
   std::int64_t colour = 0;
   TROUPE_MESSAGE(Change, "change", colour)
 };
-// Whom it meets keeps its colour if it is the same; of two different ones both become the third.
-std::int64_t complement(std::int64_t mine, std::int64_t other) { return mine == other ? mine : 3 - mine - other; }
 task<> creature(process& self, std::int64_t colour, pid mall) {
   std::int64_t meetings = 0;
   self.send(mall, Meet{self.id(), colour});

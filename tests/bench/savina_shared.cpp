@@ -27,14 +27,13 @@ struct Lookup {
   std::int64_t key = 0;
   TROUPE_MESSAGE(Lookup, "lookup", key)
 };
-// What stands under a key is equal to it modulo `keys`: so every answer can be checked.
+// What stands under a key is equal to it modulo `dictionary_keys`: so every answer can be checked.
 struct Dictionary {
   using messages = handles<Write, Lookup>;
-  static constexpr std::int64_t keys = INT32_MAX / 4096;
   std::unordered_map<std::int64_t, std::int64_t> entries;
 
   void init(process&) {
-    for (std::int64_t key = 0; key < keys; ++key) entries[key] = key;
+    for (std::int64_t key = 0; key < dictionary_keys; ++key) entries[key] = key;
   }
   std::int64_t on(const Write& write) { return entries[write.key] = write.content; }
   std::int64_t on(const Lookup& lookup) { return entries.at(lookup.key); }
@@ -43,14 +42,14 @@ task<> reader_and_writer(process& self, std::uint32_t seed, int count, pid dicti
   std::minstd_rand random(seed);
   std::int64_t right = 0;
   for (; count > 0; --count) {
-    const auto key = static_cast<std::int64_t>(random() % Dictionary::keys);
+    const auto key = static_cast<std::int64_t>(random() % dictionary_keys);
     if (random() % 100 < 10) {
-      const std::int64_t content = key + Dictionary::keys * static_cast<std::int64_t>(random() % 4096);
+      const std::int64_t content = key + dictionary_keys * static_cast<std::int64_t>(random() % 4096);
       auto written = co_await call<std::int64_t>(self, dictionary, Write{key, content}).within(long_call);
       right += written && *written == content;
     } else {
       auto found = co_await call<std::int64_t>(self, dictionary, Lookup{key}).within(long_call);
-      right += found && *found % Dictionary::keys == key;
+      right += found && *found % dictionary_keys == key;
     }
   }
   self.send(parent, Total{right});
@@ -208,7 +207,6 @@ struct NextTerm {
 struct GetTerm {
   TROUPE_MESSAGE(GetTerm, "get_term")
 };
-double next_term(double rate, double term) { return rate * term * (1 - term); }
 struct Rate {
   using messages = handles<Compute>;
   double rate;

@@ -62,16 +62,6 @@ task<> filter(process& self, std::size_t room, pid parent) {
     }
   }
 }
-std::int64_t primes_below(int limit) {
-  std::vector<char> crossed(static_cast<std::size_t>(limit));
-  std::int64_t found = 0;
-  for (std::size_t number = 2; number < crossed.size(); ++number) {
-    if (crossed[number]) continue;
-    ++found;
-    for (std::size_t multiple = number * 2; multiple < crossed.size(); multiple += number) crossed[multiple] = 1;
-  }
-  return found;
-}
 
 // ---- quicksort ------------------------------------------------------------------------------------------------------
 struct Sorted {
@@ -121,8 +111,6 @@ struct Load {
   std::int64_t producer = 0, number = 0;
   TROUPE_MESSAGE(Load, "load", producer, number)
 };
-constexpr int load_steps = 50;
-constexpr std::int64_t modulus = 2'147'483'647, factor = 16'807;  // of the generator of Park and Miller
 // Computes for each message; tells what came out, or -1 when one producer's messages were not in order.
 task<> slow(process& self, int producers, std::int64_t count, pid parent) {
   std::vector<std::int64_t> next(static_cast<std::size_t>(producers));
@@ -131,21 +119,13 @@ task<> slow(process& self, int producers, std::int64_t count, pid parent) {
   for (; count > 0; --count) {
     const auto load = (co_await self.receive<Load>(wait_forever)).or_exit();
     in_order &= load.number == next[static_cast<std::size_t>(load.producer)]++;
-    for (int i = 0; i < load_steps; ++i) state = state * factor % modulus;
+    state = loaded(state);
   }
   self.send(parent, Total{in_order ? state : -1});
 }
 task<> quick(process& self, std::int64_t number, int count, pid to) {
   for (int i = 0; i < count; ++i) self.send(to, Load{number, i});
   co_return;
-}
-std::int64_t slow_result(std::int64_t count) {
-  std::int64_t result = 1, power = factor;
-  for (std::int64_t left = count * load_steps; left > 0; left /= 2) {
-    if (left % 2 == 1) result = result * power % modulus;
-    power = power * power % modulus;
-  }
-  return result;
 }
 
 }  // namespace
