@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -237,6 +238,9 @@ inline constexpr auto channel_cases = [] {
 inline std::string to_string(const channel_case& which) {
   return (which.encrypted ? "Encrypted" : "Plain") + to_string(which.by);
 }
+// Not by their bytes, as GoogleTest would, some of which nobody has written.
+inline void PrintTo(const channel_case& which, std::ostream* out) { *out << to_string(which); }
+inline void PrintTo(const form& which, std::ostream* out) { *out << to_string(which); }
 inline transport_kind acceptor_of(const channel_case& which) { return acceptor_of(which.by); }
 inline transport_kind dialler_of(const channel_case& which) { return dialler_of(which.by); }
 
