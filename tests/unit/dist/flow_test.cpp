@@ -78,12 +78,6 @@ TEST_F(Flow, ALongMessageASmallOneAndTheEndComeInOrder) {
   EXPECT_EQ(seen->downs, std::vector<std::string>{"\"done\""});
 }
 
-#ifdef TROUPE_SANITIZED
-constexpr std::size_t long_message = 40u << 20;  // 200 take a minute and a half there
-#else
-constexpr std::size_t long_message = 200u << 20;
-#endif
-
 TEST_F(Flow, OthersPassALongMessage) {
   member one = start("one@test");
   member two = start("two@test");
@@ -91,7 +85,7 @@ TEST_F(Flow, OthersPassALongMessage) {
   auto seen = start_sink(two);
   one.run([](process& self) -> task<> { (co_await connect(self, "two@test")).or_exit(); });
   auto bulk = [](process& self) -> task<> {
-    self.send(address("sink", "two@test"), Blob{1, std::string(long_message, 'x')});
+    self.send(address("sink", "two@test"), Blob{1, std::string(200u << 20, 'x')});
     co_return;
   };
   spawn(*one.machine, bulk).or_exit();
