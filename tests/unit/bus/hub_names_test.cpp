@@ -40,8 +40,8 @@ TEST_P(HubNames, CrossingDialsLeaveTheLesserNames) {
     a.hub->dial(at_b, {.expected_name = "b@host"});
     b.hub->dial(at_a, {.expected_name = "a@host"});
     ASSERT_NO_FATAL_FAILURE(expect_one(a, b));
-    // libzmq dials on a thread of its own: there one may be up before the other has begun, and is kept then.
-    if (GetParam().by != pairing::zeromq) {
+    // libzmq dials on a thread of its own: of plain text one may be up before the other has begun, and is kept then.
+    if (GetParam().by != pairing::zeromq || GetParam() == form::curve) {
       EXPECT_TRUE(a.events.ups().back().dialled_by_us);
       EXPECT_FALSE(b.events.ups().back().dialled_by_us);
     }
